@@ -15,6 +15,8 @@
 
 #include <boost/json.hpp>
 
+#include <array>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -62,6 +64,13 @@ concept Described = requires {
   Fields<T>::list;
 };
 
+// A type that writes and reads itself, for shapes that a list of fields cannot say (a string or an array, …).
+template <typename T>
+concept Custom = requires(const T& value, T& out, const Value& json, const std::string& path) {
+  { value.encode_json() } -> std::convertible_to<Value>;
+  out.decode_json(json, path);
+};
+
 namespace detail {
 
 template <typename T>
@@ -72,6 +81,10 @@ template <typename T>
 struct is_vector : std::false_type {};
 template <typename T>
 struct is_vector<std::vector<T>> : std::true_type {};
+template <typename T>
+struct is_array : std::false_type {};
+template <typename T, std::size_t N>
+struct is_array<std::array<T, N>> : std::true_type {};
 template <typename T>
 struct is_map : std::false_type {};
 template <typename T>
@@ -162,14 +175,16 @@ void decode_integer(const Value& json, T& out, const std::string& path) {
 
 template <typename T>
 Value encode(const T& value) {
-  if constexpr (std::is_same_v<T, Value> || std::is_same_v<T, bool> || std::is_arithmetic_v<T>) {
+  if constexpr (Custom<T>) {
+    return value.encode_json();
+  } else if constexpr (std::is_same_v<T, Value> || std::is_same_v<T, bool> || std::is_arithmetic_v<T>) {
     return Value(value);
   } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
     const std::string_view text = value;
     return Value(boost::json::string_view(text.data(), text.size()));
   } else if constexpr (detail::is_optional<T>::value) {
     return value ? encode(*value) : Value(nullptr);
-  } else if constexpr (detail::is_vector<T>::value) {
+  } else if constexpr (detail::is_vector<T>::value || detail::is_array<T>::value) {
     Array out;
     out.reserve(value.size());
     for (const auto& item : value) out.push_back(encode(item));
@@ -190,6 +205,8 @@ template <typename T>
 void decode_into(const Value& json, T& out, const std::string& path) {
   if constexpr (std::is_same_v<T, Value>) {
     out = json;
+  } else if constexpr (Custom<T>) {
+    out.decode_json(json, path);
   } else if constexpr (detail::is_optional<T>::value) {
     if (json.is_null())
       out.reset();
@@ -216,6 +233,11 @@ void decode_into(const Value& json, T& out, const std::string& path) {
       decode_into(item, element, path + "[" + std::to_string(out.size()) + "]");
       out.push_back(std::move(element));
     }
+  } else if constexpr (detail::is_array<T>::value) {
+    if (!json.is_array() || json.get_array().size() != out.size())
+      detail::wrong_type(path, "an array of " + std::to_string(out.size()));
+    for (std::size_t i = 0; i < out.size(); ++i)
+      decode_into(json.get_array()[i], out[i], path + "[" + std::to_string(i) + "]");
   } else if constexpr (detail::is_map<T>::value) {
     if (!json.is_object()) detail::wrong_type(path, "an object");
     out.clear();

@@ -132,7 +132,7 @@ template <typename T>
 void encode_fields(const T& value, Object& out) {
   std::apply(
       [&](const auto&... fields) {
-        const auto one = [&](const auto& f) {
+        [[maybe_unused]] const auto one = [&](const auto& f) {
           const auto& member = value.*(f.member);
           if (f.omit == Omit::when_empty && is_empty(member)) return;
           out.emplace(boost::json::string_view(f.name.data(), f.name.size()), encode(member));
@@ -148,7 +148,7 @@ void decode_fields(const Value& json, T& out, const std::string& path) {
   const Object& object = json.get_object();
   std::apply(
       [&](const auto&... fields) {
-        const auto one = [&](const auto& f) {
+        [[maybe_unused]] const auto one = [&](const auto& f) {
           if (const Value* found = find(object, f.name))
             decode_into(*found, out.*(f.member), path.empty() ? std::string(f.name) : path + "." + std::string(f.name));
         };

@@ -1,0 +1,72 @@
+#!/bin/sh
+# ./run.sh: build Bryo, start an engine whose containers are never root on the host, and show it.
+#
+#   ./run.sh           build, start, show, stop
+#   ./run.sh --keep    the engine goes on afterwards; prints how to reach it and how to end it
+#
+# Needs no network beyond Debian's packages: the busybox image is made from busybox-static.
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+cd "$here" || exit 2
+. tools/apt.sh
+set -e
+keep=""
+[ "${1:-}" = --keep ] && keep=yes
+apt_need build run
+mkdir -p build
+if ! { cmake --preset release >build/cmake.log 2>&1 && nice ninja -C build/release bryod bryo bryo-monitor bryo-oci >build/ninja.log 2>&1; }; then
+  tail -40 build/cmake.log build/ninja.log
+  exit 1
+fi
+
+bin=$here/build/release/bin
+data=/var/lib/bryo-demo
+run=/run/bryo-demo
+log=$here/build/demo.log
+socket=$run/bryo.sock
+bryo() { as_root "$bin/bryo" -H "unix://$socket" "$@"; }
+
+stop_engine() {
+  if as_root test -s "$run/bryod.pid"; then as_root kill "$(as_root cat "$run/bryod.pid")" 2>/dev/null || true; fi
+}
+
+stop_engine
+as_root mkdir -p "$data" "$run"
+echo "== bryod --userns-remap=default"
+as_root sh -c 'exec "$@"' sh "$bin/bryod" --userns-remap=default --data-root "$data" --exec-root "$run/exec" --pidfile "$run/bryod.pid" \
+  -H "unix://$socket" >"$log" 2>&1 </dev/null &
+tries=0
+until bryo version >/dev/null 2>&1; do
+  tries=$((tries + 1))
+  if [ "$tries" -gt 100 ]; then
+    cat "$log"
+    echo "bryod did not answer within 10 seconds"
+    exit 1
+  fi
+  sleep 0.1
+done
+[ -n "$keep" ] || trap 'bryo rm -f demo >/dev/null 2>&1; stop_engine' EXIT
+sed 's/^/   /' "$log"
+
+/usr/bin/python3 -m tests.support.images busybox --docker-archive build/busybox.tar
+bryo load -q -i build/busybox.tar
+
+echo
+echo "== bryo run --rm busybox sh -c 'id; cat /proc/self/uid_map'"
+bryo run --rm busybox sh -c 'id; cat /proc/self/uid_map'
+
+echo
+echo "== the same as the host sees it: root inside is an ordinary, powerless id outside"
+bryo rm -f demo >/dev/null 2>&1 || true
+bryo run -d --name demo busybox sh -c 'id; exec sleep 60' >/dev/null
+pid=$(bryo inspect -f '{{.State.Pid}}' demo)
+echo "inside:  $(bryo logs demo)"
+echo "outside:"
+ps -o user,uid,pid,args -p "$pid"
+
+if [ -n "$keep" ]; then
+  bryo rm -f demo >/dev/null
+  echo
+  echo "The engine goes on (log: $log). Any docker client reaches it with"
+  echo "   export DOCKER_HOST=unix://$socket"
+  echo "and this ends it:  kill \$(cat $run/bryod.pid)"
+fi

@@ -1,0 +1,102 @@
+// What bryod asks of a monitor and what it hears back. Plain structs, used on the client side (hub.hpp).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "base/unique_fd.hpp"
+#include "kernel/cgroup_limits.hpp"
+
+namespace bryo::monitor {
+
+struct ExitInfo {
+  int code = 0;  // exit status, or 128 + signal
+  bool oom_killed = false;
+  WallTime finished_at{};
+};
+
+struct ConsoleSize {
+  std::uint16_t rows = 0;  // 0 = leave the terminal's default
+  std::uint16_t columns = 0;
+};
+
+enum class LogDriver { none, json_file };
+
+struct LogConfig {
+  LogDriver driver = LogDriver::none;
+  std::string path;            // absolute, in a directory that only the engine writes; created 0640
+  std::int64_t max_size = -1;  // bytes a file; -1 = never rotate
+  int max_files = 1;           // with rotation: this many files, the live one included (path, path.1, …)
+  std::string attributes;      // ready JSON object text for "attrs" ({"k":"v"}), or empty
+};
+
+enum class ForwardProtocol : std::uint8_t { tcp, udp };
+
+// Connections (datagrams) that arrive at `socket` go to target. The engine made the socket: listening (tcp) or bound
+// (udp), so a port that is taken is its error to report. A [::] socket may have a v4 target.
+struct PortForward {
+  ForwardProtocol protocol = ForwardProtocol::tcp;
+  UniqueFd socket;
+  std::string target_address;  // "172.17.0.2" or "fd00::2", no brackets
+  std::uint16_t target_port = 0;
+};
+
+struct StartRequest {
+  std::string container_id;
+  std::string runtime_directory;           // exists, 0700, ours; holds control.sock and exit
+  std::vector<std::byte> plan;             // serialized runtime::LaunchPlan
+  std::vector<UniqueFd> plan_descriptors;  // what the plan refers to, in its order
+  std::string cgroup_path;                 // "/bryo/<id>"; empty = stay where bryod is
+  kernel::CgroupLimits cgroup_limits;
+  bool terminal = false;
+  bool open_stdin = false;  // false: /dev/null
+  bool stdin_once = false;  // the first client that ends its stdin ends the container's
+  LogConfig log;
+  std::vector<PortForward> ports;
+  ConsoleSize console_size;
+  bool wait_for_network = true;  // bryod configures the network namespace before start()
+};
+
+struct Started {
+  pid_t pid = 0;  // as the host sees it
+  // Field 22 of /proc/<pid>/stat: with the pid it names one process for ever.
+  std::uint64_t start_time = 0;
+};
+
+// Which streams a client wants. For a terminal, output is one raw stream: ask for stdout.
+struct AttachRequest {
+  bool stdin_stream = false;
+  bool stdout_stream = true;
+  bool stderr_stream = true;
+};
+
+struct ExecRequest {
+  std::string exec_id;
+  std::vector<std::byte> plan;  // serialized runtime::ExecPlan
+  std::vector<UniqueFd> plan_descriptors;
+  bool terminal = false;
+  AttachRequest attach;  // all false = detached: input and output are /dev/null
+  ConsoleSize console_size;
+};
+
+struct ExecStarted {
+  pid_t pid = 0;
+  UniqueFd stream;  // as Monitor::attach gives; empty when detached
+};
+
+// What a monitor says about its container when bryod comes (back).
+struct MonitorStatus {
+  Started process;
+  bool started = false;
+  std::optional<ExitInfo> exit;
+  std::vector<std::string> running_execs;
+  std::uint64_t log_lines_dropped = 0;  // disk full and the like, since the start
+};
+
+}  // namespace bryo::monitor

@@ -1,0 +1,64 @@
+// OCI spec + facts of the host + root file system → LaunchPlan. Pure: reads no file, makes no system call, so it is
+// tested without a kernel. Only bryod and bryo-oci link it (library bryo_runtime_plan); the monitor gets the result.
+//
+// Throws Error{invalid_argument} that names the field of the spec ("mounts[3].destination: …") and Error{unsupported}
+// for what this host cannot do. What may be left out becomes a warning of the plan.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "oci/runtime_spec.hpp"
+#include "runtime/launch_plan.hpp"
+
+namespace bryo::runtime {
+
+struct CgroupHierarchy {
+  std::string name;         // "memory", "cpu,cpuacct", "name=systemd"; empty for v2
+  std::string mount_name;   // the directory below /sys/fs/cgroup: "memory", "cpu,cpuacct", "systemd"
+  std::string mount_point;  // on the host
+};
+
+struct HostFacts {
+  // 6.18 → 6018
+  std::uint32_t kernel = 0;
+  // Effective capabilities of the launcher, and the highest number that this kernel knows.
+  std::uint64_t capabilities = 0;
+  std::uint32_t last_capability = 40;
+  // The launcher itself is root of a user namespace only: no mknod, no device nodes of its own.
+  bool in_user_namespace = false;
+  // Which uids the launcher's own user namespace maps is not needed here: the kernel checks.
+  bool apparmor = false;
+  bool selinux = false;
+  bool unified_cgroups = false;              // v2 only
+  std::vector<CgroupHierarchy> hierarchies;  // v1 (and the v2 one of a hybrid host is not among them)
+  // Where the host has /sys/kernel/security etc. does not matter; device nodes of /dev for privileged containers.
+  std::vector<DeviceNode> devices;  // uid, gid: host ids
+  bool host_mqueue = false;         // /dev/mqueue is mounted
+  // Hard limits of the launcher, by RLIMIT_* number, for clamping.
+  std::vector<std::uint64_t> hard_limits;
+};
+
+// Reads the facts of this host: some 0.2 ms, so keep them.
+HostFacts gather_host_facts();
+
+struct PlanOptions {
+  // The container's cgroup ("/bryo/<id>"), for cgroup mounts without a cgroup namespace.
+  std::string cgroup_path;
+  // Path of a static init on the host, bound to /sbin/docker-init when given (the caller prepends it to args).
+  std::string init_program;
+  // Name of the session keyring; empty = "_ses.<hostname>" style default; see no_new_keyring.
+  std::string keyring_name;
+  bool no_new_keyring = false;
+};
+
+LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,
+                     const PlanOptions& options = {});
+
+// A further process in a container made from `spec`: its own capabilities, user and environment are `process`'s; the
+// seccomp profile, the map and what was masked are the container's.
+ExecPlan make_exec_plan(const oci::Process& process, const oci::RuntimeSpec& spec, const HostFacts& facts,
+                        const PlanOptions& options = {});
+
+}  // namespace bryo::runtime

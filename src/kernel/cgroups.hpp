@@ -41,6 +41,8 @@ class CgroupLayout {
   const std::string& unified() const { return unified_; }
   // v1: is it mounted; v2: is it in the root's cgroup.controllers. "memory", "cpu", "cpuset", "pids", "io" or "blkio" …
   bool has(std::string_view controller) const;
+  // Can memory_swap be limited (v1: swapaccount=1)?
+  bool limits_swap() const;
 
  private:
   CgroupVersion version_ = CgroupVersion::none;

@@ -67,6 +67,8 @@ struct Started {
   pid_t pid = 0;  // as the host sees it
   // Field 22 of /proc/<pid>/stat: with the pid it names one process for ever.
   std::uint64_t start_time = 0;
+  // What could not be done as asked (runtime::Container::warnings); of start() only.
+  std::vector<std::string> warnings;
 };
 
 // Which streams a client wants. For a terminal, output is one raw stream: ask for stdout.
@@ -87,6 +89,7 @@ struct ExecRequest {
 
 struct ExecStarted {
   pid_t pid = 0;
+  std::vector<std::string> warnings;
   UniqueFd stream;  // as Monitor::attach gives; empty when detached
 };
 

@@ -1,0 +1,29 @@
+// Which directories a container's cgroup has, how they are made, and how v2 controllers are turned on above them.
+// Private to the cgroup sources of kernel/.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/cgroups.hpp"
+
+namespace bryo::kernel {
+
+// Throws Error{invalid_argument} unless the path is absolute, without "", "." and ".." inside, of printable bytes.
+void check_cgroup_path(const std::string& path);
+
+// Mount points of the hierarchies that hold our containers: v2 one; v1 the controllers that we use, each mount once.
+std::vector<std::string> used_hierarchies(const CgroupLayout& layout);
+// Mount point for one controller ("memory"), "" when the host lacks it.
+std::string hierarchy_of(const CgroupLayout& layout, std::string_view controller);
+// The hierarchy by which processes are counted and killed; "" when there is none.
+std::string counting_hierarchy(const CgroupLayout& layout);
+
+// Makes the path in one v1 hierarchy; new cpuset directories get the parent's cpus and mems (empty ones take no
+// process).
+void make_v1(const std::string& hierarchy, const std::string& path);
+// Makes the path on v2, with every controller of ours enabled in its parents.
+void make_v2(const std::string& unified, const std::string& path);
+
+}  // namespace bryo::kernel

@@ -1,0 +1,158 @@
+#include "kernel/cgroups.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "kernel/cgroup_devices.hpp"
+#include "kernel/cgroup_files.hpp"
+#include "kernel/cgroup_tree.hpp"
+#include "kernel/cgroup_writes.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+[[noreturn]] void refuse_missing(const CgroupWrite& write) {
+  const std::string controller =
+      write.controller.empty() ? write.file.substr(0, write.file.find('.')) : write.controller;
+  fail(ErrorKind::unsupported,
+       "cannot set the {}: this host has no cgroup controller \"{}\" (file {}); leave the option out, or boot with it",
+       write.subject, controller, write.file);
+}
+
+// 0, or the errno of the file that counts.
+int put(const CgroupDirectory& directory, const CgroupWrite& write) {
+  const int number = directory.try_write(write.file.c_str(), write.value);
+  if (number != ENOENT || write.alternative.empty()) return number;
+  return directory.try_write(write.alternative.c_str(), write.value);
+}
+
+[[noreturn]] void refuse(const CgroupDirectory& directory, const CgroupWrite& write, int number) {
+  const auto what =
+      fmt::format("set the {} to \"{}\" ({}/{})", write.subject, printable(write.value), directory.path(), write.file);
+  if (number == EBUSY && write.controller == "memory")
+    fail(ErrorKind::conflict, "{}: the container uses more than that now", what);
+  throw Error::from_errno(number, what);
+}
+
+bool is(const CgroupWrite& write, const char* file) { return write.file == file; }
+
+void apply(const CgroupLayout& layout, const std::string& path, std::vector<CgroupWrite> writes) {
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    const CgroupWrite& write = writes[i];
+    const std::string hierarchy = hierarchy_of(layout, write.controller.empty() ? "memory" : write.controller);
+    const auto directory = hierarchy.empty() ? std::nullopt : CgroupDirectory::open(hierarchy + path);
+    const int number = directory ? put(*directory, write) : ENOENT;
+    if (number == 0 || write.optional) continue;
+    if (!directory) {
+      if (hierarchy.empty()) refuse_missing(write);
+      fail(ErrorKind::not_found, "set the {}: cgroup {} does not exist", write.subject, hierarchy + path);
+    }
+    if (number == ENOENT) refuse_missing(write);
+    // v1 wants memory <= memory + swap at every moment: when the sum grows, it has to grow first.
+    const bool swap_follows = i + 1 < writes.size() && is(writes[i + 1], "memory.memsw.limit_in_bytes");
+    if (number == EINVAL && is(write, "memory.limit_in_bytes") && swap_follows && put(*directory, writes[i + 1]) == 0 &&
+        put(*directory, write) == 0)
+      continue;
+    refuse(*directory, write, number);
+  }
+}
+
+void apply_limits(const CgroupLayout& layout, const std::string& path, const CgroupLimits& limits) {
+  if (layout.version() != CgroupVersion::v2) {
+    apply(layout, path, cgroup_writes_v1(limits));
+    return;
+  }
+  apply(layout, path, cgroup_writes_v2(limits));
+  if (limits.devices.empty()) return;
+  const UniqueFd directory(::open((layout.unified() + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) fail_errno("open cgroup {}{}", layout.unified(), path);
+  attach_device_rules(directory.get(), closed_device_rules(limits.devices));
+}
+
+void collect_pids(const CgroupDirectory& directory, std::vector<pid_t>& out) {
+  const auto text = directory.read("cgroup.procs").value_or("");
+  for (const auto line : split(text, '\n'))
+    if (const auto pid = parse_integer<pid_t>(line); pid && *pid > 0) out.push_back(*pid);
+  directory.for_each_child([&](const char* name) {
+    if (const auto child = CgroupDirectory::open(directory.path() + "/" + name)) collect_pids(*child, out);
+  });
+}
+
+}  // namespace
+
+ContainerCgroup ContainerCgroup::create(const CgroupLayout& layout, const std::string& path,
+                                        const CgroupLimits& limits) {
+  check_cgroup_path(path);
+  if (layout.version() == CgroupVersion::none)
+    fail(ErrorKind::unsupported, "no cgroup hierarchy is mounted: mount cgroup2 on /sys/fs/cgroup");
+  ContainerCgroup cgroup(layout, path);
+  try {
+    for (const auto& hierarchy : used_hierarchies(layout)) {
+      if (layout.version() == CgroupVersion::v2)
+        make_v2(hierarchy, path);
+      else
+        make_v1(hierarchy, path);
+    }
+    apply_limits(layout, path, limits);
+  } catch (...) {
+    cgroup.remove();
+    throw;
+  }
+  return cgroup;
+}
+
+ContainerCgroup ContainerCgroup::open(const CgroupLayout& layout, const std::string& path) {
+  check_cgroup_path(path);
+  return ContainerCgroup(layout, path);
+}
+
+bool ContainerCgroup::exists() const {
+  const auto hierarchy = counting_hierarchy(layout_);
+  return !hierarchy.empty() && CgroupDirectory::open(hierarchy + path_).has_value();
+}
+
+std::vector<UniqueFd> ContainerCgroup::open_procs() const {
+  std::vector<UniqueFd> out;
+  if (layout_.version() == CgroupVersion::v2) return out;
+  for (const auto& hierarchy : used_hierarchies(layout_))
+    out.push_back(CgroupDirectory::require(hierarchy + path_).open_for_writing("cgroup.procs"));
+  return out;
+}
+
+UniqueFd ContainerCgroup::open_directory() const {
+  if (layout_.version() != CgroupVersion::v2) return {};
+  UniqueFd directory(::open((layout_.unified() + path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) fail_errno("open cgroup {}{}", layout_.unified(), path_);
+  return directory;
+}
+
+void ContainerCgroup::add(pid_t pid) const {
+  for (const auto& hierarchy : used_hierarchies(layout_))
+    CgroupDirectory::require(hierarchy + path_).write("cgroup.procs", std::to_string(pid));
+}
+
+void ContainerCgroup::update(const CgroupLimits& limits) const { apply_limits(layout_, path_, limits); }
+
+std::vector<pid_t> ContainerCgroup::pids() const {
+  std::vector<pid_t> out;
+  const auto hierarchy = counting_hierarchy(layout_);
+  if (const auto directory = hierarchy.empty() ? std::nullopt : CgroupDirectory::open(hierarchy + path_))
+    collect_pids(*directory, out);
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+bool ContainerCgroup::remove() const noexcept try {
+  bool gone = true;
+  for (const auto& hierarchy : used_hierarchies(layout_)) gone = remove_cgroup_tree(hierarchy + path_) == 0 && gone;
+  return gone;
+} catch (...) {
+  return false;
+}
+
+}  // namespace bryo::kernel

@@ -37,9 +37,8 @@ struct SnapshotName {
 // How to mount a root file system: what runtime's RootfsSource needs. All paths are absolute and the engine's own.
 struct RootfsDescription {
   std::string driver;  // "overlay2" or "vfs"
-  // overlay2: top first, one directory each, all directly below `layers_directory`. When `idmap` is set, mount an
-  // idmapped detached clone of layers_directory and take the lower directories from it; upper and work are never
-  // idmapped (they hold host ids).
+  // overlay2: names below `layers_directory`, top first. When `idmap` is set, mount an idmapped detached clone of
+  // layers_directory and take the lower directories from it; upper and work are never idmapped (they hold host ids).
   std::string layers_directory;
   std::vector<std::string> lower;
   std::string upper;

@@ -1,0 +1,110 @@
+#include "kernel/idmap.hpp"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "kernel/files.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+// A child in a new user namespace that only waits to be killed. It shares this process's memory until then (CLONE_VM)
+// but has a small stack of its own, every signal blocked, and makes no call but ppoll(). Its end raises no SIGCHLD.
+class Holder {
+ public:
+  Holder() {
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_ = ::clone(&Holder::wait_for_the_end, stack_ + sizeof stack_, CLONE_NEWUSER | CLONE_VM, nullptr);
+    const int number = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (pid_ < 0) throw Error::from_errno(number, "make a user namespace (is user.max_user_namespaces 0?)");
+  }
+  ~Holder() {
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+  }
+  Holder(const Holder&) = delete;
+  Holder& operator=(const Holder&) = delete;
+
+  void write_map(const char* file, const std::string& text) const {
+    const std::string path = fmt::format("/proc/{}/{}", pid_, file);
+    const UniqueFd fd = open_trusted(path, O_WRONLY);
+    // One write: the kernel takes a map once and whole.
+    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+      fail_errno("write {} \"{}\"", path, printable(text));
+  }
+  UniqueFd open_namespace() const { return open_trusted(fmt::format("/proc/{}/ns/user", pid_), O_RDONLY); }
+
+ private:
+  static int wait_for_the_end(void*) {
+    for (;;) ::syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+  }
+
+  alignas(64) char stack_[16384];
+  pid_t pid_ = -1;
+};
+
+}  // namespace
+
+UniqueFd make_user_namespace(const std::string& uid_map, const std::string& gid_map) {
+  const Holder holder;
+  holder.write_map("uid_map", uid_map);
+  holder.write_map("gid_map", gid_map);
+  return holder.open_namespace();
+}
+
+int UserNamespaces::get(const std::string& uid_map, const std::string& gid_map) {
+  const std::lock_guard lock(mutex_);
+  UniqueFd& fd = cache_[{uid_map, gid_map}];
+  if (!fd) fd = make_user_namespace(uid_map, gid_map);
+  return fd.get();
+}
+
+UniqueFd clone_tree(int directory, const std::string& path, bool recursive) {
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW |
+                         (path.empty() ? AT_EMPTY_PATH : 0) | (recursive ? AT_RECURSIVE : 0);
+  UniqueFd fd(static_cast<int>(::syscall(SYS_open_tree, directory, path.c_str(), flags)));
+  if (!fd) fail_errno("open_tree {}", printable(path));
+  return fd;
+}
+
+namespace {
+
+void set_mount(int mount, const struct mount_attr& attributes, bool recursive, const char* what) {
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  if (::syscall(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes) == 0) return;
+  if (errno == EINVAL || errno == ENOSYS)
+    fail(ErrorKind::unsupported, "mount_setattr {}: this kernel or file system cannot", what);
+  fail_errno("mount_setattr {}", what);
+}
+
+}  // namespace
+
+void idmap_mount(int mount, int user_namespace, bool recursive) {
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
+  set_mount(mount, attributes, recursive, "idmap");
+}
+
+void make_mount_read_only(int mount, bool recursive) {
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  set_mount(mount, attributes, recursive, "read-only");
+}
+
+}  // namespace bryo::kernel

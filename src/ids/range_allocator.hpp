@@ -38,8 +38,8 @@ struct AutoOptions {
 };
 
 // How many ids an image needs: its highest uid and gid in passwd, group and USER plus one, rounded up to 1024, at least
-// 1024, at most 65536. The accounts nobody and nogroup (65534) are left out: images have them and do not use them.
-// Malformed lines are skipped; `user` is USER ("1000", "1000:1000", names are found in the files).
+// 1024, at most 65536. Id 65534 (nobody, nogroup) does not count: the allocator maps it by itself. Malformed lines are
+// skipped; `user` is USER ("1000", "1000:1000"; names are found in the tables).
 std::uint32_t needed_ids(std::string_view passwd, std::string_view group, std::string_view user);
 
 struct RangeLease {
@@ -75,7 +75,9 @@ class RangeAllocator {
   RangeAllocator(Pool pool, const std::vector<RangeLease>& leases, const std::vector<IdMaps>& reserved,
                  RangeJournal& journal);
 
-  // Maps of `size` ids from container id 0 on (options.size wins over `needed`), with the extra mappings on top.
+  // With options.size: exactly so many ids, from container id 0 on. Else `needed` ids, and one more for 65534: images
+  // are full of accounts whose group is nogroup, and one id is cheaper than the 64512 in between. The extra mappings
+  // replace what they cover.
   // The lease stands until release(), also when the engine fails to create the container: release it then.
   // Error{exhausted} when the pool has not that many free ids, with the lines to add; Error{conflict} when the
   // container has a lease.
@@ -88,7 +90,16 @@ class RangeAllocator {
   std::uint64_t free() const;
 
  private:
-  IdMap allocate_kind(IdKind kind, std::uint32_t size, const std::vector<IdRange>& extra);
+  struct Wish {
+    const AutoOptions& options;
+    std::uint32_t size;    // container ids from 0 on
+    std::uint32_t nobody;  // 1: and 65534
+  };
+  struct Allocation {
+    IdMap map;
+    std::uint32_t end = 0;  // cursor after it
+  };
+  Allocation allocate_kind(IdKind kind, const Wish& wish) const;
   std::vector<SubRange> free_ranges(IdKind kind) const;
 
   const Pool pool_;

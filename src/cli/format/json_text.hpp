@@ -1,0 +1,18 @@
+// JSON as Go's encoding/json writes it: what `{{json .}}`, `--format json` and `docker inspect` print. Differs from
+// base/json in the form of numbers (1.5, 1e+21; never 1E0) and in the line separators U+2028/U+2029.
+#pragma once
+
+#include <string>
+
+#include "base/json.hpp"
+
+namespace bryo::cli {
+
+// One line, no blanks.
+std::string compact_json(const json::Value& value);
+// Indented by four blanks: `docker inspect`.
+std::string indented_json(const json::Value& value);
+// Go's %v of a float64, "1.5", "1e+21".
+std::string go_number(double value);
+
+}  // namespace bryo::cli

@@ -1,0 +1,62 @@
+// What the connections of one server share. Event loop only. Private to the server (brings Asio).
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <unordered_set>
+#include <vector>
+
+#include "api/server.hpp"
+#include "api/tls_context.hpp"
+#include "base/worker_pool.hpp"
+
+namespace bryo::api {
+
+class Connection;
+
+class ServerCore {
+ public:
+  ServerCore(Router routes, ServerOptions settings);
+
+  // Declared first, destroyed last: everything below may post to it.
+  boost::asio::io_context loop{1};
+  const Router router;
+  const ServerOptions options;
+  std::optional<TlsContext> tls;
+  const std::string common_headers;
+  bool stopping = false;
+
+  struct Door {
+    Listener listener;
+    boost::asio::posix::stream_descriptor socket;
+  };
+  std::vector<std::unique_ptr<Door>> doors;
+  std::unordered_set<Connection*> connections;  // each removes itself when it ends
+  std::atomic<std::size_t> connection_count = 0;
+
+  void open_door(Listener listener);
+  void watch(const std::vector<int>& signals, std::function<void(int)> callback);
+  void forget(Connection* connection);
+  void stop();
+
+ private:
+  boost::asio::awaitable<void> accept_all(Door& door);
+  void accept_one(Door& door, UniqueFd socket);
+  void make_room();
+  void sweep();
+
+  boost::asio::steady_timer sweeper_{loop};
+  bool sweeping_ = false;
+  std::vector<std::unique_ptr<boost::asio::signal_set>> signals_;
+
+ public:
+  // Destroyed first: waits for the handlers that still run.
+  WorkerPool pool;
+};
+
+}  // namespace bryo::api

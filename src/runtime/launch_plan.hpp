@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -142,20 +143,21 @@ using Source = std::variant<BindSource, DeviceTreeSource, DeviceSource>;
 
 // --- steps: executed by the child ------------------------------------------------------------------------------------
 
-// What a missing mount point becomes.
-enum class MakeTarget : std::uint8_t { no, directory, file };
-
-// The root file system becomes the child's "/".
+// The root file system is attached (still below the host's tree: proc and sysfs want to see the host's own).
+struct AttachRoot {
+  bool operator==(const AttachRoot&) const = default;
+};
+// It becomes the child's "/", and nothing of the host's tree stays.
 struct EnterRoot {
   std::uint64_t propagation = 0;  // of the new root; 0 = private
   bool operator==(const EnterRoot&) const = default;
 };
-// move_mount of a prepared source.
+// move_mount of a prepared source. A missing mount point is made, of the source's type.
 struct AttachSource {
   std::uint32_t source = 0;
   std::string target;
-  MakeTarget make = MakeTarget::directory;
-  bool allow_in_proc = false;  // one of the files that LXCFS replaces
+  bool plain_target = false;   // no link on the way to it (CVE-2026-41579)
+  bool allow_in_proc = false;  // may lie on a procfs: one of the files that LXCFS replaces
   bool operator==(const AttachSource&) const = default;
 };
 struct MountFilesystem {
@@ -165,8 +167,8 @@ struct MountFilesystem {
   std::uint64_t attributes = 0;      // MOUNT_ATTR_*
   std::uint64_t propagation = 0;
   std::string target;
-  bool copy_up = false;   // tmpfs: begin with what the directory held
-  bool optional = false;  // a failure is a warning
+  bool plain_target = false;  // no link on the way to it (CVE-2019-19921)
+  bool optional = false;      // a failure is a warning
   bool operator==(const MountFilesystem&) const = default;
 };
 // Attributes of a mount point that is in place already ("remount").
@@ -223,9 +225,9 @@ struct OpenTerminal {
   bool operator==(const OpenTerminal&) const = default;
 };
 
-using Step =
-    std::variant<EnterRoot, AttachSource, MountFilesystem, ChangeMount, MaskPath, ReadOnlyPath, MakeLink, MakeNode,
-                 SetSysctl, SetHostname, SetDomainname, SetTimeOffset, RaiseLoopback, RootReadOnly, OpenTerminal>;
+using Step = std::variant<AttachRoot, EnterRoot, AttachSource, MountFilesystem, ChangeMount, MaskPath, ReadOnlyPath,
+                          MakeLink, MakeNode, SetSysctl, SetHostname, SetDomainname, SetTimeOffset, RaiseLoopback,
+                          RootReadOnly, OpenTerminal>;
 
 struct LaunchPlan {
   std::vector<NamespacePlan> namespaces;
@@ -243,8 +245,9 @@ struct LaunchPlan {
   bool operator==(const LaunchPlan&) const = default;
 };
 
-// One more process in a container that runs: it joins every namespace of the container's init.
+// One more process in a container that runs: it joins these namespaces of the container's init.
 struct ExecPlan {
+  std::vector<Namespace> namespaces;
   ProcessPlan process;
   bool operator==(const ExecPlan&) const = default;
 };

@@ -1,0 +1,89 @@
+#include "kernel/capabilities.hpp"
+
+#include <linux/capability.h>
+#include <sys/prctl.h>
+
+#include <array>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "kernel/raw.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+// In the order of their numbers.
+constexpr std::array<std::string_view, kKnownCapabilities> kNames = {"chown",
+                                                                     "dac_override",
+                                                                     "dac_read_search",
+                                                                     "fowner",
+                                                                     "fsetid",
+                                                                     "kill",
+                                                                     "setgid",
+                                                                     "setuid",
+                                                                     "setpcap",
+                                                                     "linux_immutable",
+                                                                     "net_bind_service",
+                                                                     "net_broadcast",
+                                                                     "net_admin",
+                                                                     "net_raw",
+                                                                     "ipc_lock",
+                                                                     "ipc_owner",
+                                                                     "sys_module",
+                                                                     "sys_rawio",
+                                                                     "sys_chroot",
+                                                                     "sys_ptrace",
+                                                                     "sys_pacct",
+                                                                     "sys_admin",
+                                                                     "sys_boot",
+                                                                     "sys_nice",
+                                                                     "sys_resource",
+                                                                     "sys_time",
+                                                                     "sys_tty_config",
+                                                                     "mknod",
+                                                                     "lease",
+                                                                     "audit_write",
+                                                                     "audit_control",
+                                                                     "setfcap",
+                                                                     "mac_override",
+                                                                     "mac_admin",
+                                                                     "syslog",
+                                                                     "wake_alarm",
+                                                                     "block_suspend",
+                                                                     "audit_read",
+                                                                     "perfmon",
+                                                                     "bpf",
+                                                                     "checkpoint_restore"};
+
+}  // namespace
+
+std::optional<unsigned> capability_number(std::string_view name) {
+  const std::string lower = to_lower(name);
+  std::string_view bare = lower;
+  if (bare.starts_with("cap_")) bare.remove_prefix(4);
+  for (unsigned i = 0; i < kNames.size(); ++i)
+    if (kNames[i] == bare) return i;
+  return std::nullopt;
+}
+
+std::string capability_name(unsigned number) {
+  if (number >= kNames.size()) return fmt::format("CAP_{}", number);
+  std::string name = "CAP_";
+  for (const char c : kNames[number]) name += static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  return name;
+}
+
+std::uint64_t effective_capabilities() {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {};
+  if (raw::call(SYS_capget, &header, data) != 0) fail_errno("capget");
+  return data[0].effective | static_cast<std::uint64_t>(data[1].effective) << 32;
+}
+
+unsigned last_capability() {
+  unsigned last = 63;
+  while (last > 0 && raw::prctl(PR_CAPBSET_READ, last) < 0) --last;
+  return last;
+}
+
+}  // namespace bryo::kernel

@@ -1,0 +1,183 @@
+// Mounts of the child, by descriptor only (design/security.md D2): made or received detached, attached on a target that
+// was resolved inside the root.
+#include <linux/magic.h>
+
+#include "kernel/raw.hpp"
+#include "runtime/child.hpp"
+#include "runtime/child_path.hpp"
+
+namespace bryo::runtime::child {
+namespace {
+
+namespace raw = kernel::raw;
+
+#ifndef PROC_SUPER_MAGIC
+#define PROC_SUPER_MAGIC 0x9fa0
+#endif
+
+bool on_procfs(int fd) noexcept {
+  struct statfs info = {};
+  return raw::fstatfs(fd, info) == 0 && info.f_type == PROC_SUPER_MAGIC;
+}
+
+int set_attributes(int mount, const MountAttributes& wanted) noexcept {
+  if ((wanted.set | wanted.clear) != 0) {
+    struct mount_attr attributes = {};
+    attributes.attr_set = wanted.set;
+    attributes.attr_clr = wanted.clear;
+    if (const int result = raw::mount_setattr(mount, 0, attributes); result < 0) return result;
+  }
+  if ((wanted.set_recursive | wanted.clear_recursive) != 0) {
+    struct mount_attr attributes = {};
+    attributes.attr_set = wanted.set_recursive;
+    attributes.attr_clr = wanted.clear_recursive;
+    if (const int result = raw::mount_setattr(mount, AT_RECURSIVE, attributes); result < 0) return result;
+  }
+  if (wanted.propagation == 0) return 0;
+  struct mount_attr attributes = {};
+  attributes.propagation = wanted.propagation;
+  return raw::mount_setattr(mount, wanted.propagation_recursive ? AT_RECURSIVE : 0U, attributes);
+}
+
+// What the file system wrote into its log, for the message.
+void read_log(int context, FixedText<400>& text) noexcept {
+  char line[200];
+  for (int i = 0; i < 4; ++i) {
+    const long size = raw::call(SYS_read, context, line, sizeof line);
+    if (size <= 2) return;
+    text.add(" (").add(line + 2, static_cast<std::size_t>(size) - 2).add(")");
+  }
+}
+
+struct NewMount {
+  int fd = -1;
+  int error = 0;
+  FixedText<400> log;
+};
+
+int set_option(int fs, const char* option) noexcept {
+  FixedText<64> key;
+  const char* value = option;
+  while (*value != '\0' && *value != '=') ++value;
+  key.add(option, static_cast<std::size_t>(value - option));
+  if (*value == '\0') return raw::fsconfig(fs, FSCONFIG_SET_FLAG, option, nullptr, 0);
+  return raw::fsconfig(fs, FSCONFIG_SET_STRING, key.c_str(), value + 1, 0);
+}
+
+void create(const MountFilesystem& step, NewMount& out) noexcept {
+  const int fs = raw::fsopen(step.type.c_str());
+  int result = fs;
+  if (fs >= 0) {
+    if (!step.source.empty()) result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "source", step.source.c_str(), 0);
+    for (std::size_t i = 0; result >= 0 && i < step.options.size(); ++i)
+      result = set_option(fs, step.options[i].c_str());
+    if (result >= 0) result = raw::fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+    if (result >= 0) result = raw::fsmount(fs, static_cast<unsigned>(step.attributes));
+    if (result < 0) read_log(fs, out.log);
+    raw::close(fs);
+  }
+  out.fd = result >= 0 ? result : -1;
+  out.error = result < 0 ? -result : 0;
+}
+
+}  // namespace
+
+void attach_root(ChildContext& context) noexcept {
+  // Nothing we mount may show on the host. What we got from the launcher keeps its own propagation.
+  struct mount_attr attributes = {};
+  attributes.propagation = MS_PRIVATE;
+  const long result = raw::call(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes,
+                                static_cast<unsigned long>(sizeof attributes));
+  context.link.check(static_cast<int>(result), {"make the host's mounts private"});
+  context.root = context.mounts[0];
+  // On top of "/": path look-ups of ours still begin in the host's tree below it until pivot_root.
+  context.link.check(raw::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH),
+                     {"attach the root file system"});
+}
+
+void enter_root(ChildContext& context, const EnterRoot& step) noexcept {
+  context.link.check(static_cast<int>(raw::call(SYS_fchdir, context.root)), {"enter the root file system"});
+  if (const int result = raw::pivot_root(".", "."); result < 0) {
+    if (result == -EINVAL)
+      context.link.fail(EINVAL,
+                        {"pivot_root: the host's own root must be a mount, not the initramfs (use switch_root)"});
+    context.link.fail(-result, {"pivot_root"});
+  }
+  // The host's tree now lies on top of our root.
+  context.link.check(raw::unmount(".", MNT_DETACH), {"detach the host's mounts"});
+  context.link.check(static_cast<int>(raw::call(SYS_chdir, "/")), {"chdir /"});
+  if (step.propagation == 0) return;
+  struct mount_attr attributes = {};
+  attributes.propagation = step.propagation;
+  context.link.check(raw::mount_setattr(context.root, 0, attributes), {"set the propagation of the root"});
+}
+
+void attach_source(ChildContext& context, const AttachSource& step) noexcept {
+  const int mount = context.mounts[1 + step.source];
+  const char* path = step.target.c_str();
+  struct stat info = {};
+  context.link.check(raw::fstat(mount, info), {"stat the source of mount ", path});
+  const int target = context.link.check(
+      make_path(context.root, path, step.plain_target ? Links::refuse : Links::follow, S_ISDIR(info.st_mode)),
+      {"find mount point ", path, S_ISDIR(info.st_mode) ? " (a directory)" : " (a file)"});
+  // CVE-2019-16884, CVE-2021-30465: a link or a volume must not carry a mount onto the container's procfs.
+  if (!step.allow_in_proc && on_procfs(target))
+    context.link.fail(EPERM, {"mount ", path, ": it is inside /proc, where nothing may be mounted"});
+  if (const int result = raw::attach(mount, target); result < 0)
+    context.link.fail(-result, {"mount onto ", path,
+                                result == -ENOTDIR ? " (a directory onto a file, or a file onto a directory?)" : ""});
+  raw::close(target);
+  if (step.target == "/proc" && on_procfs(mount)) {
+    context.proc = mount;
+    return;
+  }
+  raw::close(mount);
+}
+
+void mount_filesystem(ChildContext& context, const MountFilesystem& step) noexcept {
+  const char* path = step.target.c_str();
+  NewMount made;
+  create(step, made);
+  int target = -1;
+  if (made.error == 0) {
+    target = make_path(context.root, path, step.plain_target ? Links::refuse : Links::follow, true);
+    if (target < 0) made.error = -target;
+  }
+  if (made.error == 0 && step.type != "proc" && on_procfs(target)) made.error = EPERM;
+  if (made.error == 0) made.error = -raw::attach(made.fd, target);
+  if (made.error == 0 && step.propagation != 0) {
+    struct mount_attr attributes = {};
+    attributes.propagation = step.propagation;
+    made.error = -raw::mount_setattr(made.fd, 0, attributes);
+  }
+  if (made.error != 0) {
+    const char* hint =
+        made.error == ELOOP || made.error == ENOTDIR ? ": it must be an ordinary directory, not a link" : "";
+    if (!step.optional)
+      context.link.fail(made.error, {"mount ", step.type.c_str(), " on ", path, hint, made.log.c_str()});
+    context.link.warn(made.error, {"mount ", step.type.c_str(), " on ", path, hint, made.log.c_str()});
+  }
+  if (target >= 0) raw::close(target);
+  if (made.fd < 0) return;
+  if (made.error == 0 && step.type == "proc" && step.target == "/proc")
+    context.proc = made.fd;
+  else if (made.error == 0 && step.type == "devpts")
+    context.devpts = made.fd;
+  else
+    raw::close(made.fd);
+}
+
+void change_mount(ChildContext& context, const ChangeMount& step) noexcept {
+  const int mount = context.link.check(open_path(context.root, step.target.c_str(), Links::follow),
+                                       {"find mount ", step.target.c_str()});
+  context.link.check(set_attributes(mount, step.attributes), {"change the mount of ", step.target.c_str()});
+  raw::close(mount);
+}
+
+void root_read_only(ChildContext& context) noexcept {
+  struct mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  context.link.check(raw::mount_setattr(context.root, 0, attributes), {"make the root file system read-only"});
+}
+
+}  // namespace bryo::runtime::child

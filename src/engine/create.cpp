@@ -1,0 +1,274 @@
+#include "engine/create.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "engine/mount_list.hpp"
+#include "engine/names.hpp"
+#include "engine/ports.hpp"
+#include "engine/resources.hpp"
+#include "engine/user_lookup.hpp"
+#include "kernel/files.hpp"
+#include "kernel/idmap.hpp"
+#include "network/hosts_file.hpp"
+
+namespace bryo::engine {
+namespace {
+
+constexpr std::size_t kMaxTable = 4U << 20;
+
+// passwd or group of a layer tree, for counting ids; empty when it is not there.
+std::string read_table(const kernel::RootDirectory& root, std::string_view path) {
+  const auto fd = root.try_resolve(path, O_RDONLY | O_NONBLOCK);
+  if (!fd || !S_ISREG(kernel::stat_fd(fd->get()).st_mode)) return {};
+  return kernel::read_file(fd->get(), kMaxTable);
+}
+
+void check_hostname(const ContainerConfig& config) {
+  // CVE-2022-4318: these names become lines of files.
+  if (!config.hostname.empty() && !network::valid_host_name(config.hostname))
+    fail(ErrorKind::invalid_argument, "invalid hostname format: {}", printable(config.hostname));
+  if (!config.domainname.empty() && !network::valid_host_name(config.domainname))
+    fail(ErrorKind::invalid_argument, "invalid domainname format: {}", printable(config.domainname));
+}
+
+void check_text(std::string_view text, std::string_view what) {
+  if (text.find('\0') != std::string_view::npos) fail(ErrorKind::invalid_argument, "{} must not contain NUL", what);
+}
+
+void check_restart(const HostConfig& host) {
+  const auto& name = host.restart_policy.name;
+  static const std::set<std::string, std::less<>> known = {"", "no", "always", "unless-stopped", "on-failure"};
+  if (!known.contains(name))
+    fail(ErrorKind::invalid_argument, "invalid restart policy: unknown policy '{}'", printable(name));
+  if (host.restart_policy.maximum_retry_count < 0)
+    fail(ErrorKind::invalid_argument, "invalid restart policy: maximum retry count cannot be negative");
+  if (host.restart_policy.maximum_retry_count != 0 && name != "on-failure")
+    fail(ErrorKind::invalid_argument, "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  if (host.auto_remove && !name.empty() && name != "no")
+    fail(ErrorKind::invalid_argument, "can't create 'AutoRemove' container with restart policy");
+}
+
+void check_command(const Record& record) {
+  if (record.path.empty()) fail(ErrorKind::invalid_argument, "no command specified");
+  check_text(record.path, "command");
+  for (const std::string& arg : record.args) check_text(arg, "command");
+  for (const std::string& variable : record.config.env.value_or(std::vector<std::string>{})) {
+    check_text(variable, "environment");
+    if (variable.empty() || variable.front() == '=')
+      fail(ErrorKind::invalid_argument, "invalid environment variable: {}", printable(variable));
+  }
+}
+
+// "local": keep; nothing else is supported yet.
+void check_log(HostConfig& host, const LogConfig& fallback) {
+  if (host.log_config.type.empty()) {
+    host.log_config = fallback;
+    if (host.log_config.type.empty()) host.log_config.type = "json-file";
+  }
+  if (host.log_config.type != "json-file" && host.log_config.type != "none" && host.log_config.type != "local")
+    fail(ErrorKind::invalid_argument,
+         "logger: no log driver named '{}' is registered: json-file, local and none are supported",
+         printable(host.log_config.type));
+}
+
+void set_command(Record& record) {
+  const auto& entrypoint = record.config.entrypoint.list();
+  const auto& cmd = record.config.cmd.list();
+  std::vector<std::string> all(entrypoint);
+  all.insert(all.end(), cmd.begin(), cmd.end());
+  if (all.empty()) return;
+  record.path = all.front();
+  record.args.assign(all.begin() + 1, all.end());
+}
+
+}  // namespace
+
+CreateResult Creator::create(const CreateRequest& request) {
+  CreateResult result;
+  Record record = make_record(request, result.warnings);
+  record.name = s_.containers.reserve_name(request.name, record.id);
+  bool snapshot = false;
+  try {
+    const MapMode mode = s_.ids.mode_of(record.host_config.userns_mode);
+    record.map_mode = to_string(mode);
+    std::uint32_t needed = 0;
+    std::optional<Digest> top;
+    if (!record.image_id.empty()) {
+      const auto image = s_.images.find_id(Digest::parse(record.image_id));
+      if (!image) fail(ErrorKind::not_found, "No such image: {}", record.image_ref);
+      top = image->top;
+    }
+    if (mode == MapMode::automatic && top) {
+      // The topmost layer that has the files counts: what lies below is hidden by it.
+      std::string passwd, group;
+      for (const auto& layer : s_.layers.chain(*top)) {
+        const auto root = kernel::RootDirectory::open(s_.layers.path_of(layer.chain));
+        if (passwd.empty()) passwd = read_table(root, "etc/passwd");
+        if (group.empty()) group = read_table(root, "etc/group");
+      }
+      needed = ids::needed_ids(passwd, group, record.config.user);
+    }
+    record.maps = s_.ids.maps_for(mode, record.id, record.host_config.userns_mode, needed);
+    check_modes(record, result.warnings);
+    s_.snapshots->prepare(s_.snapshot_of(record.id), top, record.maps);
+    snapshot = true;
+    make_volumes(record, request.host_config);
+    fill_volumes(record);
+    store(record);
+  } catch (...) {
+    s_.containers.release_name(record.name);
+    s_.ids.release(record.id);
+    if (snapshot) s_.snapshots->remove(s_.snapshot_of(record.id));
+    for (const ResolvedMount& mount : record.mounts)
+      if (mount.anonymous && !mount.point.name.empty()) s_.volumes.remove(s_.ids.scope(), mount.point.name);
+    throw;
+  }
+  result.id = record.id;
+  return result;
+}
+
+void Creator::store(const Record& record) {
+  auto container = std::make_shared<Container>(record);
+  s_.save(record);
+  s_.containers.add(container);
+  s_.publish(record, "create");
+}
+
+Record Creator::make_record(const CreateRequest& request, std::vector<std::string>& warnings) {
+  Record record;
+  record.id = random_hex_id();
+  record.scope = s_.ids.scope();
+  record.created = to_rfc3339_nano(wall_now());
+  record.config = request.config;
+  record.host_config = request.host_config;
+  record.driver = s_.snapshots->name();
+  if (record.config.image.empty()) fail(ErrorKind::invalid_argument, "no image specified");
+  adopt_image(record, request.platform, warnings);
+  set_command(record);
+  check_command(record);
+  check_hostname(record.config);
+  check_restart(record.host_config);
+  check_log(record.host_config, s_.options.default_log);
+  check_resources(record.host_config, s_.facts, s_.cgroups, warnings);
+  parse_port_map(record);
+  if (record.config.stop_signal.empty() == false) parse_signal(record.config.stop_signal);
+  if (!record.config.working_dir.empty() && !record.config.working_dir.starts_with('/'))
+    fail(ErrorKind::invalid_argument, "the working directory '{}' is invalid, it needs to be an absolute path",
+         printable(record.config.working_dir));
+  HostConfig& host = record.host_config;
+  if (host.network_mode.empty() || host.network_mode == "default") host.network_mode = "bridge";
+  if (host.shm_size == 0) host.shm_size = s_.options.default_shm_size;
+  if (host.shm_size < 0) fail(ErrorKind::invalid_argument, "SHM size can not be less than 0");
+  if (host.ipc_mode.empty())
+    host.ipc_mode = s_.options.default_ipc_mode.empty() ? "private" : s_.options.default_ipc_mode;
+  if (host.cgroupns_mode.empty())
+    host.cgroupns_mode = !s_.options.default_cgroupns_mode.empty()           ? s_.options.default_cgroupns_mode
+                         : s_.cgroups.version() == kernel::CgroupVersion::v2 ? "private"
+                                                                             : "host";
+  if (host.runtime.empty()) host.runtime = "bryo";
+  if (record.config.hostname.empty() && host.network_mode != "host" && !host.network_mode.starts_with("container:") &&
+      host.uts_mode != "host")
+    record.config.hostname = record.id.substr(0, 12);
+  record.networks = request.networking.endpoints_config;
+  if (record.networks.empty() && !host.network_mode.starts_with("container:")) record.networks[host.network_mode];
+  record.mounts = merge_mounts(host, record.config.volumes, inherited_mounts(host));
+  return record;
+}
+
+void Creator::adopt_image(Record& record, const std::string& platform, std::vector<std::string>& warnings) {
+  const auto image = s_.images.resolve(record.config.image);
+  const auto config = s_.images.config_of(image.id);
+  if (!platform.empty()) {
+    const auto parts = split(platform, '/');
+    if (parts[0] != config.os || (parts.size() > 1 && parts[1] != config.architecture))
+      warnings.push_back(
+          fmt::format("The requested image's platform ({}/{}) does not match the detected host platform ({}) and no "
+                      "specific platform "
+                      "was requested",
+                      config.os, config.architecture, platform));
+  }
+  record.image_id = image.id.str();
+  record.image_ref = record.config.image;
+  merge_image_config(record.config, config.config);
+}
+
+std::vector<ResolvedMount> Creator::inherited_mounts(const HostConfig& host) {
+  std::vector<ResolvedMount> out;
+  if (!host.volumes_from) return out;
+  for (const std::string& text : *host.volumes_from) {
+    const VolumesFrom from = parse_volumes_from(text);
+    const auto other = s_.containers.find(from.container);
+    std::lock_guard lock(other->mutex);
+    for (ResolvedMount mount : other->record.mounts) {
+      if (mount.point.type == "tmpfs") continue;
+      mount.anonymous = false;
+      mount.copy_up = false;
+      if (from.read_only) mount.point.rw = false;
+      out.push_back(std::move(mount));
+    }
+  }
+  return out;
+}
+
+void Creator::make_volumes(Record& record, const HostConfig& asked) {
+  for (ResolvedMount& mount : record.mounts) {
+    if (mount.point.type != "volume") continue;
+    storage::VolumeRequest request;
+    request.scope = s_.ids.scope();
+    request.name = mount.point.name;
+    request.driver = mount.point.driver;
+    for (const MountSpec& spec : asked.mounts) {
+      if (clean_path(spec.target) != mount.point.destination || !spec.volume_options) continue;
+      request.labels = spec.volume_options->labels;
+      if (spec.volume_options->driver_config) request.options = spec.volume_options->driver_config->options;
+    }
+    const bool existed = !request.name.empty() && s_.volumes.find(request.scope, request.name).has_value();
+    const auto volume = existed ? s_.volumes.get(request.scope, request.name) : s_.volumes.create(request);
+    mount.point.name = volume.name;
+    mount.point.source = volume.mountpoint;
+    if (mount.point.mode.empty()) mount.point.mode = mount.point.rw ? "z" : "ro";
+    if (!existed) s_.events.publish("volume", "create", volume.name, {{"driver", volume.driver}});
+  }
+}
+
+void Creator::fill_volumes(Record& record) {
+  std::optional<kernel::RootDirectory> root;
+  for (ResolvedMount& mount : record.mounts) {
+    if (mount.point.type != "volume" || !mount.copy_up) continue;
+    const auto volume = s_.volumes.get(s_.ids.scope(), mount.point.name);
+    if (s_.volumes.mount_of(volume)) continue;  // a tmpfs or a remote file system: nothing of ours to fill
+    if (!root) root.emplace(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
+    s_.volumes.copy_up(volume, *root, mount.point.destination, record.maps);
+    mount.copy_up = false;
+  }
+}
+
+// --privileged, --pid=host, --net=host, --ipc=host under a map: docs/decisions.md says what each becomes.
+void Creator::check_modes(const Record& record, std::vector<std::string>& warnings) {
+  const HostConfig& host = record.host_config;
+  const bool mapped = !record.maps.is_identity();
+  const auto refuse = [](std::string_view what) {
+    fail(ErrorKind::invalid_argument,
+         "{} is incompatible with user namespaces.  You must run the container in the host namespace "
+         "when running {} mode.",
+         what, what);
+  };
+  if (mapped && host.pid_mode == "host") refuse("sharing the host's PID namespace");
+  if (mapped && host.ipc_mode == "host") refuse("sharing the host's IPC namespace");
+  if (mapped && host.privileged)
+    warnings.emplace_back("--privileged under a user namespace means all capabilities inside it, none on the host");
+  if (host.network_mode == "host" && !record.config.hostname.empty() && host.uts_mode == "host")
+    fail(ErrorKind::invalid_argument, "conflicting options: hostname and the UTS mode");
+  if (host.network_mode.starts_with("container:") && !host.port_bindings.empty())
+    fail(ErrorKind::invalid_argument, "conflicting options: port publishing and the container type network mode");
+  const auto other = [&](const std::string& mode) {
+    if (mode.starts_with("container:")) s_.containers.find(std::string_view(mode).substr(10));
+  };
+  other(host.pid_mode);
+  other(host.ipc_mode);
+}
+
+}  // namespace bryo::engine

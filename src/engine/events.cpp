@@ -1,0 +1,138 @@
+#include "engine/events.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace bryo::engine {
+namespace {
+
+constexpr std::size_t kKept = 256;
+constexpr int kSendBuffer = 1 << 20;  // what a slow reader may lag behind
+
+bool contains(const std::vector<std::string>& values, std::string_view wanted) {
+  return std::find(values.begin(), values.end(), wanted) != values.end();
+}
+
+bool label_matches(const Labels& attributes, std::string_view filter) {
+  const auto equals = filter.find('=');
+  const auto found = attributes.find(std::string(filter.substr(0, equals)));
+  if (found == attributes.end()) return false;
+  return equals == std::string_view::npos || found->second == filter.substr(equals + 1);
+}
+
+// A filter that names an object: by id, id prefix or name, for events of that type.
+bool object_matches(const Event& event, std::string_view type, const std::vector<std::string>& wanted) {
+  const auto name = event.attributes.find("name");
+  const auto of_container = event.attributes.find(std::string(type));
+  return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& want) {
+    if (event.type == type) {
+      if (event.actor_id == want || (want.size() >= 4 && event.actor_id.starts_with(want))) return true;
+      if (name != event.attributes.end() && name->second == want) return true;
+    }
+    return of_container != event.attributes.end() && of_container->second == want;
+  });
+}
+
+bool image_matches(const Event& event, const std::vector<std::string>& wanted) {
+  const auto image = event.attributes.find(event.type == "image" ? "name" : "image");
+  return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& want) {
+    if (event.type == "image" && event.actor_id == want) return true;
+    if (image == event.attributes.end()) return false;
+    return image->second == want || image->second.substr(0, image->second.rfind(':')) == want;
+  });
+}
+
+}  // namespace
+
+json::Value to_json(const Event& event) {
+  json::Object out;
+  if (event.type == "container" || event.type == "image") {
+    out["status"] = event.action;
+    out["id"] = event.actor_id;
+    if (const auto image = event.attributes.find("image"); event.type == "container" && image != event.attributes.end())
+      out["from"] = image->second;
+  }
+  out["Type"] = event.type;
+  out["Action"] = event.action;
+  out["Actor"] = json::Object{{"ID", event.actor_id}, {"Attributes", json::encode(event.attributes)}};
+  out["scope"] = "local";
+  const auto nanos = event.time.time_since_epoch().count();
+  out["time"] = nanos / 1'000'000'000;
+  out["timeNano"] = nanos;
+  return out;
+}
+
+bool matches(const Event& event, const Filters& filters) {
+  for (const auto& [name, values] : filters) {
+    if (values.empty()) continue;
+    bool ok = true;
+    if (name == "type")
+      ok = contains(values, event.type);
+    else if (name == "event")
+      ok = contains(values, event.action) || contains(values, event.action.substr(0, event.action.find(':')));
+    else if (name == "container" || name == "network" || name == "volume")
+      ok = object_matches(event, name, values);
+    else if (name == "image")
+      ok = image_matches(event, values);
+    else if (name == "label")
+      ok = std::all_of(values.begin(), values.end(),
+                       [&](const auto& value) { return label_matches(event.attributes, value); });
+    else if (name == "scope")
+      ok = contains(values, "local");
+    if (!ok) return false;
+  }
+  return true;
+}
+
+void EventBus::publish(std::string type, std::string action, std::string actor_id, Labels attributes) {
+  std::lock_guard lock(mutex_);
+  Event event{std::move(type), std::move(action), std::move(actor_id), std::move(attributes), wall_now()};
+  // The clock may step back; the stream may not.
+  if (!recent_.empty() && event.time <= recent_.back().time)
+    event.time = recent_.back().time + std::chrono::nanoseconds(1);
+  subscribers_.remove_if([&](const auto& subscriber) { return !send(*subscriber, event); });
+  recent_.push_back(std::move(event));
+  if (recent_.size() > kKept) recent_.pop_front();
+}
+
+bool EventBus::send(const Subscriber& subscriber, const Event& event) {
+  if (!matches(event, subscriber.filters)) {
+    char byte = 0;
+    // A reader that is gone is noticed even when nothing matches its filters.
+    return ::recv(subscriber.fd.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
+  }
+  const std::string line = json::serialize(to_json(event)) + "\n";
+  const auto sent = ::send(subscriber.fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(line.size());
+}
+
+UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTime> until, Filters filters) {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail_errno("make a socket for events");
+  UniqueFd reader(pair[0]);
+  auto subscriber = std::make_shared<Subscriber>(Subscriber{UniqueFd(pair[1]), std::move(filters)});
+  ::setsockopt(subscriber->fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+
+  std::lock_guard lock(mutex_);
+  if (since) {
+    for (const Event& event : recent_)
+      if (event.time >= *since && (!until || event.time <= *until)) send(*subscriber, event);
+  }
+  if (until && *until <= wall_now()) return reader;
+  subscribers_.push_back(subscriber);
+  if (until) end_later(subscriber, *until);
+  return reader;
+}
+
+void EventBus::end_later(const std::shared_ptr<Subscriber>& subscriber, WallTime until) {
+  pool_.post_after(until - wall_now(), [this, weak = std::weak_ptr(subscriber)] {
+    const auto alive = weak.lock();
+    std::lock_guard lock(mutex_);
+    if (alive) subscribers_.remove(alive);
+  });
+}
+
+}  // namespace bryo::engine

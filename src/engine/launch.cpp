@@ -1,0 +1,363 @@
+#include "engine/launch.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/strings.hpp"
+#include "engine/ports.hpp"
+#include "engine/resources.hpp"
+#include "engine/user_lookup.hpp"
+#include "kernel/files.hpp"
+#include "kernel/host.hpp"
+#include "network/hosts_file.hpp"
+
+namespace bryo::engine {
+namespace {
+
+constexpr std::string_view kContainerPrefix = "container:";
+constexpr std::size_t kMaxMemory = 4U << 20;
+
+bool shares_network(const Record& record) { return record.host_config.network_mode.starts_with(kContainerPrefix); }
+
+bool uses_init(const Record& record, const Options& options) { return record.host_config.init.value_or(options.init); }
+
+std::string program_directory(const Options& options) {
+  if (!options.program_directory.empty()) return options.program_directory;
+  const std::string self = kernel::read_link(AT_FDCWD, "/proc/self/exe");
+  return self.substr(0, self.rfind('/'));
+}
+
+// "10m", "512k", "1g" of log options; Docker's units are binary.
+std::int64_t parse_size(std::string_view text) {
+  std::string lower = to_lower(text);
+  std::int64_t unit = 1;
+  std::string_view digits = lower;
+  if (digits.ends_with('b')) digits.remove_suffix(1);
+  if (!digits.empty()) {
+    const auto place = std::string_view("kmgt").find(digits.back());
+    if (place != std::string_view::npos) {
+      unit = std::int64_t{1} << (10 * (place + 1));
+      digits.remove_suffix(1);
+    }
+  }
+  const auto number = parse_integer<std::int64_t>(digits);
+  if (!number || *number < 0) fail(ErrorKind::invalid_argument, "invalid log option max-size: \"{}\"", printable(text));
+  return *number * unit;
+}
+
+monitor::LogConfig log_config(const Record& record, const std::string& directory) {
+  monitor::LogConfig out;
+  const LogConfig& asked = record.host_config.log_config;
+  if (asked.type == "none") return out;
+  out.driver = monitor::LogDriver::json_file;
+  out.path = directory + "/" + record.id + "-json.log";
+  if (const auto size = asked.config.find("max-size"); size != asked.config.end())
+    out.max_size = parse_size(size->second);
+  if (const auto files = asked.config.find("max-file"); files != asked.config.end()) {
+    const auto number = parse_integer<int>(files->second);
+    if (!number || *number < 1)
+      fail(ErrorKind::invalid_argument, "invalid log option max-file: \"{}\"", printable(files->second));
+    out.max_files = *number;
+  }
+  json::Object attributes;
+  if (const auto wanted = asked.config.find("labels"); wanted != asked.config.end())
+    for (const auto key : split(wanted->second, ','))
+      if (const auto label = record.config.labels.find(std::string(key)); label != record.config.labels.end())
+        attributes[label->first] = label->second;
+  if (const auto tag = asked.config.find("tag"); tag != asked.config.end()) attributes["tag"] = tag->second;
+  if (!attributes.empty()) out.attributes = json::serialize(attributes);
+  return out;
+}
+
+}  // namespace
+
+struct Launcher::Network {
+  std::vector<network::Endpoint> endpoints;
+  std::vector<network::PublishedPort> ports;
+  std::vector<network::PublishedSocket> sockets;
+  network::DnsSettings dns;
+  bool with_dns = false;
+};
+
+void Launcher::launch(Container& container) {
+  resolve_user_once(container);
+  Record record;
+  {
+    std::lock_guard lock(container.mutex);
+    record = container.record;
+  }
+  StartTrace trace(s_.options.trace_directory, record.id);
+  const std::string runtime_directory = s_.runtime_directory(record.id);
+  Network network;
+  std::shared_ptr<monitor::Monitor> monitor;
+  try {
+    network = reserve_network(record);
+    trace.done("network: addresses and ports");
+    write_files(record, network);
+    trace.done("hosts, hostname, resolv.conf");
+    kernel::remove_tree(AT_FDCWD, runtime_directory);
+    kernel::make_directory(AT_FDCWD, runtime_directory, 0700);
+    auto request = make_request(record, network);
+    const std::string cgroup_path = request.cgroup_path;
+    trace.done("spec and plan");
+    monitor = hub_.spawn(std::move(request));
+    give_pending(container, *monitor);
+    trace.done("monitor: spawn");
+    set_up_network(*monitor, record, network);
+    trace.done("network: interfaces");
+    const auto started = monitor->start();
+    trace.done("mounts, credentials, exec");
+    std::lock_guard lock(container.mutex);
+    container.monitor = monitor;
+    container.process = started;
+    container.cgroup_path = cgroup_path;
+    container.endpoints = std::move(network.endpoints);
+    container.ports = std::move(network.ports);
+  } catch (...) {
+    if (monitor) monitor->close();
+    s_.networks.release_container(record.id);
+    std::lock_guard lock(container.mutex);
+    container.pending.clear();
+    throw;
+  }
+  remember_network(container);
+  trace.done("remember");
+}
+
+void Launcher::resolve_user_once(Container& container) {
+  std::unique_lock lock(container.mutex);
+  if (container.record.user) return;
+  const Record record = container.record;
+  lock.unlock();
+  const kernel::RootDirectory root(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
+  ResolvedUser user = user_of(record, record.config.user, root);
+  lock.lock();
+  container.record.user = std::move(user);
+}
+
+ResolvedUser Launcher::user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const {
+  return resolve_user(user, record.host_config.group_add.value_or(std::vector<std::string>{}), root);
+}
+
+std::map<std::string, std::string> Launcher::joined_namespaces(const Record& record) {
+  std::map<std::string, std::string> out;
+  const auto join = [&](const std::string& mode, const std::string& type, const std::string& file) {
+    if (!mode.starts_with(kContainerPrefix)) return;
+    const auto other = s_.containers.find(std::string_view(mode).substr(kContainerPrefix.size()));
+    std::lock_guard lock(other->mutex);
+    if (!other->is_up())
+      fail(ErrorKind::conflict, "cannot join {} of a non running container: {}", type, other->record.id);
+    if (other->record.maps != record.maps)
+      fail(ErrorKind::invalid_argument,
+           "cannot join {} of container {}: it has other ids (use the same --userns for both)", type, other->record.id);
+    const std::string base = fmt::format("/proc/{}", other->process.pid);
+    out[type] = base + "/ns/" + file;
+    if (type == "ipc") out["shm"] = base + "/root/dev/shm";
+    if (!record.maps.is_identity()) out["user"] = base + "/ns/user";
+  };
+  join(record.host_config.network_mode, "network", "net");
+  join(record.host_config.pid_mode, "pid", "pid");
+  join(record.host_config.ipc_mode, "ipc", "ipc");
+  return out;
+}
+
+Launcher::Network Launcher::reserve_network(const Record& record) {
+  Network out;
+  const HostConfig& host = record.host_config;
+  out.dns = {host.dns.empty() ? s_.options.dns : host.dns,
+             host.dns_search.empty() ? s_.options.dns_search : host.dns_search,
+             host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
+  if (shares_network(record) || record.config.network_disabled) return out;
+  for (const auto& [name, settings] : record.networks) {
+    network::EndpointRequest request;
+    request.container_id = record.id;
+    request.container_name = record.name;
+    request.hostname = record.config.hostname;
+    request.aliases = settings.aliases.value_or(std::vector<std::string>{});
+    request.links = settings.links.value_or(std::vector<std::string>{});
+    if (settings.ipam_config) {
+      request.ipv4 = settings.ipam_config->ipv4_address;
+      request.ipv6 = settings.ipam_config->ipv6_address;
+    }
+    request.mac = settings.mac_address.empty() ? record.config.mac_address : settings.mac_address;
+    out.endpoints.push_back(s_.networks.reserve(name == "default" ? "bridge" : name, request));
+  }
+  const auto gateway = s_.networks.gateway_endpoint(out.endpoints);
+  const auto wanted = ports_to_publish(record, s_.options.default_publish_ip);
+  if (gateway != network::NetworkManager::npos && !wanted.empty()) {
+    auto published = s_.networks.publish(record.id, out.endpoints[gateway], wanted);
+    out.ports = std::move(published.ports);
+    out.sockets = std::move(published.sockets);
+  }
+  out.with_dns = s_.networks.needs_dns(out.endpoints);
+  return out;
+}
+
+void Launcher::write_file(const Record& record, std::string_view name, std::string_view text) {
+  const std::string path = s_.container_directory(record.id) + "/" + std::string(name);
+  // The container may write these files, so the old one is replaced, not opened again.
+  const UniqueFd file = kernel::open_at(AT_FDCWD, path + ".new", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  kernel::write_all(file.get(), std::as_bytes(std::span(text)));
+  kernel::change_mode(file.get(), 0644);
+  if (!record.maps.is_identity())
+    kernel::change_owner(file.get(), ids::value(record.maps.root_uid()), ids::value(record.maps.root_gid()));
+  kernel::rename_at(AT_FDCWD, path + ".new", AT_FDCWD, path);
+}
+
+void Launcher::write_files(const Record& record, const Network& network) {
+  const std::string directory = s_.container_directory(record.id);
+  kernel::try_make_directory(AT_FDCWD, directory, 0700);
+  if (shares_network(record)) return;
+  const bool host_network = record.host_config.network_mode == "host";
+  std::string hostname = record.config.hostname;
+  if (hostname.empty()) hostname = kernel::host_name();
+  network::HostsFile hosts;
+  hosts.hostname = hostname;
+  hosts.domainname = record.config.domainname;
+  for (const auto& endpoint : network.endpoints) {
+    if (!endpoint.ip_address.empty()) hosts.addresses.push_back(endpoint.ip_address);
+    if (!endpoint.ipv6_address.empty()) hosts.addresses.push_back(endpoint.ipv6_address);
+  }
+  const std::string host_gateway =
+      s_.options.host_gateway_ip.empty() ? s_.networks.host_gateway() : s_.options.host_gateway_ip;
+  if (record.host_config.extra_hosts)
+    for (const std::string& text : *record.host_config.extra_hosts)
+      hosts.extra.push_back(network::parse_extra_host(text, host_gateway));
+  if (record.host_config.links && !host_network) {
+    for (const std::string& link : *record.host_config.links) {
+      const auto parts = split_once(link, ':');
+      const auto other = s_.containers.find(parts ? parts->first : std::string_view(link));
+      std::lock_guard lock(other->mutex);
+      if (other->endpoints.empty())
+        fail(ErrorKind::conflict, "Cannot link to a non running container: /{} AS {}", other->record.name,
+             printable(link));
+      hosts.links.push_back({other->endpoints.front().ip_address,
+                             {std::string(parts ? parts->second : std::string_view(link)),
+                              other->record.config.hostname, other->record.name}});
+    }
+  }
+  write_file(record, "hosts", network::hosts_file(hosts));
+  write_file(record, "hostname", network::hostname_file(hostname));
+  write_file(record, "resolv.conf", s_.networks.resolv_conf(network.dns, network.with_dns));
+}
+
+std::map<std::string, std::string> Launcher::files_of(const Record& record) const {
+  std::string directory = s_.container_directory(record.id);
+  if (shares_network(record)) {
+    const auto other =
+        s_.containers.find(std::string_view(record.host_config.network_mode).substr(kContainerPrefix.size()));
+    directory = s_.container_directory(other->record.id);
+  }
+  return {{"/etc/hosts", directory + "/hosts"},
+          {"/etc/hostname", directory + "/hostname"},
+          {"/etc/resolv.conf", directory + "/resolv.conf"}};
+}
+
+std::string Launcher::cgroup_path(const Record& record) const {
+  const std::string parent = !record.host_config.cgroup_parent.empty() ? record.host_config.cgroup_parent
+                             : !s_.options.cgroup_parent.empty()       ? s_.options.cgroup_parent
+                                                                       : "/bryo";
+  return (parent.starts_with('/') ? "" : "/") + parent + "/" + record.id;
+}
+
+SpecInputs Launcher::spec_inputs(const Record& record) {
+  SpecInputs inputs;
+  inputs.record = &record;
+  inputs.user = record.user.value_or(ResolvedUser{});
+  inputs.joined = joined_namespaces(record);
+  inputs.files = files_of(record);
+  inputs.cgroup_path = cgroup_path(record);
+  inputs.facts = &s_.facts;
+  inputs.default_ulimits = s_.options.default_ulimits;
+  inputs.seccomp_profile = s_.options.seccomp_profile;
+  inputs.no_new_privileges = s_.options.no_new_privileges;
+  inputs.init = uses_init(record, s_.options);
+  return inputs;
+}
+
+monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
+  const SpecInputs inputs = spec_inputs(record);
+  for (const ResolvedMount& mount : record.mounts) {
+    if (mount.point.type != "bind") continue;
+    if (kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
+    if (!mount.create_source)
+      fail(ErrorKind::invalid_argument, "invalid mount config for type \"bind\": bind source path does not exist: {}",
+           mount.point.source);
+    kernel::RootDirectory::open("/").make_directories(mount.point.source, 0755);
+  }
+  runtime::PlanOptions options;
+  options.cgroup_path = inputs.cgroup_path;
+  if (inputs.init) options.init_program = program_directory(s_.options) + "/bryo-init";
+  options.keyring_name = record.id;
+  const auto rootfs = to_rootfs_source(s_.snapshots->describe(s_.snapshot_of(record.id)));
+  const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
+  for (const std::string& warning : plan.warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);
+
+  monitor::StartRequest request;
+  request.container_id = record.id;
+  request.runtime_directory = s_.runtime_directory(record.id);
+  request.plan = runtime::serialize(plan);
+  request.cgroup_path = inputs.cgroup_path;
+  request.cgroup_limits = cgroup_limits(record.host_config);
+  request.cgroup_limits.devices = cgroup_devices(record.host_config);
+  request.terminal = record.config.tty;
+  request.open_stdin = record.config.open_stdin;
+  request.stdin_once = record.config.stdin_once;
+  request.log = log_config(record, s_.container_directory(record.id));
+  request.console_size = {static_cast<std::uint16_t>(record.host_config.console_size[0]),
+                          static_cast<std::uint16_t>(record.host_config.console_size[1])};
+  for (auto& socket : network.sockets) {
+    request.ports.push_back(
+        {socket.protocol == network::Protocol::tcp ? monitor::ForwardProtocol::tcp : monitor::ForwardProtocol::udp,
+         std::move(socket.fd), socket.target_ip, socket.target_port});
+  }
+  network.sockets.clear();
+  request.wait_for_network = !network.endpoints.empty();
+  return request;
+}
+
+void Launcher::set_up_network(monitor::Monitor& monitor, const Record& record, Network& network) {
+  if (network.endpoints.empty()) return;
+  const UniqueFd netns = monitor.network_namespace();
+  if (!netns) return;  // the host's own
+  const auto gateway = s_.networks.gateway_endpoint(network.endpoints);
+  for (std::size_t i = 0; i < network.endpoints.size(); ++i)
+    s_.networks.attach(network.endpoints[i], netns.get(), static_cast<unsigned>(i), i == gateway);
+  if (network.with_dns) s_.networks.serve_dns(record.id, netns.get(), network.dns);
+}
+
+void Launcher::give_pending(Container& container, monitor::Monitor& monitor) {
+  std::lock_guard lock(container.mutex);
+  for (PendingAttach& client : container.pending) {
+    monitor::AttachRequest request;
+    request.stdin_stream = client.request.in;
+    request.stdout_stream = client.request.out;
+    request.stderr_stream = client.request.err;
+    monitor.attach_to(request, std::move(client.socket));
+  }
+  container.pending.clear();
+}
+
+void Launcher::remember_network(const Container& container) {
+  NetworkMemory memory;
+  std::string directory;
+  {
+    std::lock_guard lock(container.mutex);
+    memory.endpoints = container.endpoints;
+    memory.ports = container.ports;
+    directory = s_.runtime_directory(container.record.id);
+  }
+  const std::string text = json::serialize(json::encode(memory));
+  const UniqueFd file = kernel::open_at(AT_FDCWD, directory + "/network.json.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  kernel::write_all(file.get(), std::as_bytes(std::span(text)));
+  kernel::rename_at(AT_FDCWD, directory + "/network.json.new", AT_FDCWD, directory + "/network.json");
+}
+
+NetworkMemory recall_network(const std::string& runtime_directory) {
+  const UniqueFd file = kernel::open_at(AT_FDCWD, runtime_directory + "/network.json", O_RDONLY);
+  return json::decode<NetworkMemory>(json::parse(kernel::read_file(file.get(), kMaxMemory)));
+}
+
+}  // namespace bryo::engine

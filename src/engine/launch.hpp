@@ -1,0 +1,65 @@
+// One start of a container, from its record to a running process:
+//
+//   resolve      user, namespaces shared with other containers
+//   reserve      addresses and ports                        (network)
+//   write        hosts, hostname, resolv.conf
+//   plan         record → OCI spec → LaunchPlan
+//   spawn        monitor: cgroup, clone, mounts …           in parallel with
+//   attach       interfaces into the network namespace
+//   start        the gate opens; execve
+//
+// Whoever calls holds the container's `operation`. When a step throws, the steps before it are undone.
+#pragma once
+
+#include "engine/services.hpp"
+#include "engine/spec.hpp"
+#include "engine/start_trace.hpp"
+
+namespace bryo::engine {
+
+class Launcher {
+ public:
+  Launcher(Services& services, monitor::MonitorHub& hub) : s_(services), hub_(hub) {}
+  // Fills in monitor, process, endpoints and ports, and removes the pending attaches. Does not change the status.
+  void launch(Container& container);
+  // The spec of a running container again, for exec.
+  SpecInputs spec_inputs(const Record& record);
+  // Ids of `user` in the container's root, which is `root`.
+  ResolvedUser user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const;
+  // "/bryo/<id>", or below --cgroup-parent.
+  std::string cgroup_path(const Record& record) const;
+  // /run/bryo/containers/<id>/network.json: what a new bryod must know of a running container.
+  void remember_network(const Container& container);
+
+ private:
+  struct Network;
+  struct Plan;
+
+  void resolve_user_once(Container& container);
+  std::map<std::string, std::string> joined_namespaces(const Record& record);
+  Network reserve_network(const Record& record);
+  void write_files(const Record& record, const Network& network);
+  void write_file(const Record& record, std::string_view name, std::string_view text);
+  std::map<std::string, std::string> files_of(const Record& record) const;
+  monitor::StartRequest make_request(const Record& record, Network& network);
+  void set_up_network(monitor::Monitor& monitor, const Record& record, Network& network);
+  void give_pending(Container& container, monitor::Monitor& monitor);
+
+  Services& s_;
+  monitor::MonitorHub& hub_;
+};
+
+// Addresses and ports of a running container as they are remembered.
+struct NetworkMemory {
+  std::vector<network::Endpoint> endpoints;
+  std::vector<network::PublishedPort> ports;
+};
+NetworkMemory recall_network(const std::string& runtime_directory);
+
+}  // namespace bryo::engine
+
+template <>
+struct bryo::json::Fields<bryo::engine::NetworkMemory> {
+  using T = bryo::engine::NetworkMemory;
+  static constexpr auto list = std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports)};
+};

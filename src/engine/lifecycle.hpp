@@ -1,0 +1,72 @@
+// Start, stop, and what follows an exit: the state machine of containers at work. One object for all containers.
+//
+// An exit is reported by the monitor on the hub's thread and handled on the pool: record saved, event, waiters
+// answered; then the network is released, and the container is restarted or removed if that was asked for ("answer
+// first, tear down after").
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "engine/launch.hpp"
+#include "engine/services.hpp"
+#include "engine/types/streams.hpp"
+
+namespace bryo::engine {
+
+class Lifecycle final : public monitor::MonitorListener {
+ public:
+  explicit Lifecycle(Services& services);
+  ~Lifecycle() override;
+
+  void start(const ContainerPtr& container);
+  void stop(const ContainerPtr& container, std::optional<int> timeout, std::string_view signal);
+  void restart(const ContainerPtr& container, std::optional<int> timeout, std::string_view signal);
+  void kill(const ContainerPtr& container, std::string_view signal);
+  void pause(const ContainerPtr& container);
+  void unpause(const ContainerPtr& container);
+  void remove(const ContainerPtr& container, const RemoveRequest& request);
+  std::unique_ptr<WaitTicket> wait(const ContainerPtr& container, WaitCondition condition,
+                                   std::function<void(WaitResult)> done);
+
+  // After a restart of bryod: adopts what runs, settles what ended meanwhile, removes what a crash left.
+  void restore();
+  // Stops every running container, all at once, within the shutdown time-out.
+  void stop_all();
+  // From now on exits are only recorded: no restart policy acts any more.
+  void begin_shutdown() { shutting_down_ = true; }
+
+  // Set once, before restore(): told when an exec ended, a container came up or went down (health checks).
+  std::function<void(const std::string& container, const std::string& exec, int code)> exec_ended;
+  std::function<void(const ContainerPtr&)> came_up;
+  std::function<void(const ContainerPtr&)> went_down;
+  std::function<void(const ContainerPtr&)> removed;
+
+  Launcher& launcher() { return launcher_; }
+
+ private:
+  void on_exit(const std::string& container_id, const monitor::ExitInfo& info) override;
+  void on_exec_exit(const std::string& container_id, const std::string& exec_id, int code) override;
+  void on_lost(const std::string& container_id, const std::string& reason) override;
+
+  void run(const ContainerPtr& container);
+  void start_failed(Container& container, const Error& error);
+  void ended(const ContainerPtr& container, const monitor::ExitInfo& info);
+  void release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor);
+  void answer_waiters(Container& container, WaitResult result, bool removed);
+  bool wants_restart(const Container& container) const;
+  void schedule_restart(const ContainerPtr& container);
+  void restart_now(const ContainerPtr& container, std::uint64_t run);
+  void signal(Container& container, int number);
+  bool wait_down(Container& container, std::uint64_t run, std::optional<std::chrono::milliseconds> patience);
+  void discard(const ContainerPtr& container, bool volumes);
+  void adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running);
+  void remove_leftovers();
+
+  Services& s_;
+  std::atomic<bool> shutting_down_ = false;
+  std::unique_ptr<monitor::MonitorHub> hub_;
+  Launcher launcher_;
+};
+
+}  // namespace bryo::engine

@@ -1,0 +1,264 @@
+// What follows an exit, and removal.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "engine/lifecycle.hpp"
+#include "kernel/files.hpp"
+
+namespace bryo::engine {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr auto kLongRun = seconds(10);  // a run this long resets the delay before the next restart
+constexpr auto kMaxRestartDelay = milliseconds(60'000);
+constexpr int kLostExitCode = 255;
+
+// Takes the waiters whose time has come.
+std::vector<Waiter> due_waiters(Container& container, bool removed) {
+  std::vector<Waiter> due;
+  std::lock_guard lock(container.mutex);
+  for (auto it = container.waiters.begin(); it != container.waiters.end();) {
+    if (removed || it->condition != WaitCondition::removed) {
+      *it->waiting = false;
+      due.push_back(std::move(*it));
+      it = container.waiters.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return due;
+}
+
+class Ticket final : public WaitTicket {
+ public:
+  Ticket(ContainerPtr container, std::list<Waiter>::iterator place, std::shared_ptr<bool> waiting)
+      : container_(std::move(container)), place_(place), waiting_(std::move(waiting)) {}
+  ~Ticket() override {
+    std::lock_guard lock(container_->mutex);
+    if (*waiting_) container_->waiters.erase(place_);
+  }
+
+ private:
+  ContainerPtr container_;
+  std::list<Waiter>::iterator place_;
+  std::shared_ptr<bool> waiting_;  // guarded by the container's mutex
+};
+
+class NoTicket final : public WaitTicket {};
+
+}  // namespace
+
+std::unique_ptr<WaitTicket> Lifecycle::wait(const ContainerPtr& container, WaitCondition condition,
+                                            std::function<void(WaitResult)> done) {
+  std::unique_lock lock(container->mutex);
+  const bool up = container->is_up() || container->status == Status::restarting;
+  if (condition == WaitCondition::not_running && !up) {
+    const WaitResult result{container->record.exit_code, std::nullopt};
+    lock.unlock();
+    done(result);
+    return std::make_unique<NoTicket>();
+  }
+  auto waiting = std::make_shared<bool>(true);
+  Waiter waiter{condition, std::move(done), waiting};
+  container->waiters.push_back(std::move(waiter));
+  return std::make_unique<Ticket>(container, std::prev(container->waiters.end()), std::move(waiting));
+}
+
+void Lifecycle::answer_waiters(Container& container, WaitResult result, bool removed) {
+  for (Waiter& waiter : due_waiters(container, removed)) waiter.done(result);
+}
+
+void Lifecycle::on_exit(const std::string& container_id, const monitor::ExitInfo& info) {
+  s_.pool.post([this, container_id, info] {
+    if (const auto container = s_.containers.try_find(container_id)) ended(container, info);
+  });
+}
+
+void Lifecycle::on_exec_exit(const std::string& container_id, const std::string& exec_id, int code) {
+  if (exec_ended) exec_ended(container_id, exec_id, code);
+}
+
+void Lifecycle::on_lost(const std::string& container_id, const std::string& reason) {
+  log::error("monitor of container {} is lost: {}", container_id, reason);
+  s_.pool.post([this, container_id] {
+    const auto container = s_.containers.try_find(container_id);
+    if (!container) return;
+    std::string cgroup;
+    {
+      std::lock_guard lock(container->mutex);
+      cgroup = container->cgroup_path;
+    }
+    // Nobody reaps or watches it any more: what is left of it is killed, so that the record is true.
+    if (!cgroup.empty()) kernel::ContainerCgroup::open(s_.cgroups, cgroup).kill_all();
+    ended(container, {.code = kLostExitCode, .oom_killed = false, .finished_at = wall_now()});
+  });
+}
+
+void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& info) {
+  std::unique_lock operation(container->operation);  // a start that is under way finishes first
+  Record record;
+  std::shared_ptr<monitor::Monitor> monitor;
+  bool restart = false;
+  bool keep = false;
+  {
+    std::lock_guard lock(container->mutex);
+    if (!container->is_up()) return;
+    keep = container->restart_requested;
+    monitor = std::move(container->monitor);
+    if (std::chrono::steady_clock::now() - container->up_since > kLongRun) container->restart_delay = milliseconds(100);
+    container->record.exit_code = info.code;
+    container->record.oom_killed = info.oom_killed;
+    container->record.finished_at = to_rfc3339_nano(info.finished_at);
+    record = container->record;
+    restart = wants_restart(*container);
+  }
+  const bool remove_it = record.host_config.auto_remove && !restart && !keep;
+  // A container that is about to be removed needs no durable end.
+  if (remove_it)
+    s_.save_later(record);
+  else
+    s_.save(record);
+  s_.networks.release_container(record.id);
+  {
+    std::lock_guard lock(container->mutex);
+    container->process = {};
+    container->endpoints.clear();
+    container->ports.clear();
+    container->change(Status::exited);
+  }
+  s_.logs.finish(record.id);
+  if (info.oom_killed) s_.publish(record, "oom");
+  s_.publish(record, "die", {{"exitCode", std::to_string(info.code)}});
+  if (went_down) went_down(container);
+  if (restart) schedule_restart(container);
+  answer_waiters(*container, {info.code, std::nullopt}, false);
+  release(*container, monitor);
+  operation.unlock();
+  if (remove_it) {
+    try {
+      remove(container, {.volumes = true, .force = true});
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::conflict) log::error("remove container {}: {}", record.id, error.what());
+    }
+  }
+}
+
+void Lifecycle::release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor) {
+  if (monitor) monitor->close();
+  kernel::remove_tree(AT_FDCWD, s_.runtime_directory(container.record.id));
+}
+
+bool Lifecycle::wants_restart(const Container& container) const {
+  if (container.stop_requested || container.record.stopped_by_user || shutting_down_) return false;
+  const RestartPolicy& policy = container.record.host_config.restart_policy;
+  if (policy.name == "always" || policy.name == "unless-stopped") return true;
+  if (policy.name != "on-failure" || container.record.exit_code == 0) return false;
+  return policy.maximum_retry_count == 0 || container.record.restart_count < policy.maximum_retry_count;
+}
+
+void Lifecycle::schedule_restart(const ContainerPtr& container) {
+  std::lock_guard lock(container->mutex);
+  container->change(Status::restarting);
+  const auto delay = container->restart_delay;
+  container->restart_delay = std::min(container->restart_delay * 2, kMaxRestartDelay);
+  s_.pool.post_after(delay, [this, container, run = container->runs] { restart_now(container, run); });
+}
+
+void Lifecycle::restart_now(const ContainerPtr& container, std::uint64_t run_number) {
+  std::lock_guard operation(container->operation);
+  {
+    std::lock_guard lock(container->mutex);
+    if (container->status != Status::restarting || container->runs != run_number || shutting_down_) return;
+    ++container->record.restart_count;
+  }
+  try {
+    run(container);
+  } catch (const Error& error) {
+    log::error("restart container {}: {}", container->record.id, error.what());
+    std::unique_lock lock(container->mutex);
+    const bool again = container->status == Status::exited && wants_restart(*container);
+    lock.unlock();
+    if (again) schedule_restart(container);
+  }
+}
+
+void Lifecycle::remove(const ContainerPtr& container, const RemoveRequest& request) {
+  std::unique_lock operation(container->operation);
+  {
+    std::unique_lock lock(container->mutex);
+    const Record& record = container->record;
+    if (container->status == Status::removing)
+      fail(ErrorKind::conflict, "removal of container {} is already in progress", record.id);
+    if (!request.force && container->status == Status::paused)
+      fail(ErrorKind::conflict,
+           "cannot remove container \"/{}\": container is paused and must be unpaused first: unpause it, or force "
+           "remove",
+           record.name);
+    if (!request.force && (container->status == Status::running || container->status == Status::restarting))
+      fail(ErrorKind::conflict,
+           "You cannot remove a {} container {}. Stop the container before attempting removal or force remove",
+           to_string(container->status), record.id);
+    if (container->is_up()) {
+      container->stop_requested = true;
+      container->record.stopped_by_user = true;
+      lock.unlock();
+      operation.unlock();  // the exit is handled under it
+      try {
+        kill(container, "SIGKILL");
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::conflict) throw;  // it ended by itself
+      }
+      operation.lock();
+      lock.lock();
+    }
+    if (container->status == Status::removing || container->status == Status::dead) return;  // --rm was faster
+    container->change(Status::removing);
+    container->record.dead = true;
+  }
+  discard(container, request.volumes);
+}
+
+// Holds `operation`. The record goes first: what is left after a crash has no record and is collected at the next
+// start.
+void Lifecycle::discard(const ContainerPtr& container, bool volumes) {
+  Record record;
+  {
+    std::lock_guard lock(container->mutex);
+    record = container->record;
+  }
+  try {
+    s_.documents.erase({"container", record.scope, record.id});
+  } catch (...) {
+    std::lock_guard lock(container->mutex);
+    container->change(Status::dead);
+    throw;
+  }
+  s_.containers.remove(record.id, record.name);
+  s_.ids.release(record.id);
+  if (removed) removed(container);
+  s_.publish(record, "destroy");
+  answer_waiters(*container, {record.exit_code, std::nullopt}, true);
+  s_.pool.post([this, record, volumes] {
+    s_.snapshots->remove(s_.snapshot_of(record.id));
+    const std::string prefix = s_.data_root.path() + "/";
+    s_.data_root.discard(s_.container_directory(record.id).substr(prefix.size()));
+    if (!volumes) return;
+    for (const ResolvedMount& mount : record.mounts) {
+      if (!mount.anonymous) continue;
+      const auto others = s_.containers.all();
+      const bool used = std::any_of(others.begin(), others.end(), [&](const ContainerPtr& other) {
+        std::lock_guard lock(other->mutex);
+        return std::any_of(other->record.mounts.begin(), other->record.mounts.end(),
+                           [&](const ResolvedMount& theirs) { return theirs.point.name == mount.point.name; });
+      });
+      if (used || !s_.volumes.find(record.scope, mount.point.name)) continue;
+      s_.volumes.remove(record.scope, mount.point.name);
+      s_.events.publish("volume", "destroy", mount.point.name, {{"driver", "local"}});
+    }
+  });
+}
+
+}  // namespace bryo::engine

@@ -1,0 +1,29 @@
+// Which ports does a container expose, and which are published where? Docker's PortBindings against what the network
+// takes.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/container.hpp"
+
+namespace bryo::engine {
+
+struct ContainerPort {
+  std::uint16_t number = 0;
+  network::Protocol protocol = network::Protocol::tcp;
+};
+// "80", "80/udp"; Error{invalid_argument} "invalid port specification".
+ContainerPort parse_port(std::string_view text);
+
+// Checks every binding of a new record and exposes what is published. Throws as above.
+void parse_port_map(Record& record);
+// What to ask of the network: bindings, and with publish_all_ports every exposed port that has none.
+std::vector<network::PortPublish> ports_to_publish(const Record& record, std::string_view default_host_ip);
+// NetworkSettings.Ports
+std::map<std::string, std::optional<std::vector<PortBinding>>> port_view(
+    const Record& record, const std::vector<network::PublishedPort>& ports);
+std::vector<PortSummary> port_summaries(const Record& record, const std::vector<network::PublishedPort>& ports);
+
+}  // namespace bryo::engine

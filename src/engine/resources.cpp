@@ -1,0 +1,226 @@
+#include "engine/resources.hpp"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <array>
+#include <csignal>
+#include <thread>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+
+namespace bryo::engine {
+namespace {
+
+constexpr std::int64_t kMinMemory = 4 << 20;
+constexpr std::int64_t kCpuPeriod = 100'000;  // microseconds
+
+struct SignalName {
+  std::string_view name;
+  int number;
+};
+constexpr std::array kSignals = {
+    SignalName{"HUP", SIGHUP},       SignalName{"INT", SIGINT},       SignalName{"QUIT", SIGQUIT},
+    SignalName{"ILL", SIGILL},       SignalName{"TRAP", SIGTRAP},     SignalName{"ABRT", SIGABRT},
+    SignalName{"BUS", SIGBUS},       SignalName{"FPE", SIGFPE},       SignalName{"KILL", SIGKILL},
+    SignalName{"USR1", SIGUSR1},     SignalName{"SEGV", SIGSEGV},     SignalName{"USR2", SIGUSR2},
+    SignalName{"PIPE", SIGPIPE},     SignalName{"ALRM", SIGALRM},     SignalName{"TERM", SIGTERM},
+    SignalName{"STKFLT", SIGSTKFLT}, SignalName{"CHLD", SIGCHLD},     SignalName{"CONT", SIGCONT},
+    SignalName{"STOP", SIGSTOP},     SignalName{"TSTP", SIGTSTP},     SignalName{"TTIN", SIGTTIN},
+    SignalName{"TTOU", SIGTTOU},     SignalName{"URG", SIGURG},       SignalName{"XCPU", SIGXCPU},
+    SignalName{"XFSZ", SIGXFSZ},     SignalName{"VTALRM", SIGVTALRM}, SignalName{"PROF", SIGPROF},
+    SignalName{"WINCH", SIGWINCH},   SignalName{"IO", SIGIO},         SignalName{"PWR", SIGPWR},
+    SignalName{"SYS", SIGSYS},       SignalName{"IOT", SIGIOT},       SignalName{"CLD", SIGCHLD},
+    SignalName{"POLL", SIGPOLL},     SignalName{"RTMIN", 34},         SignalName{"RTMAX", 64}};
+
+// CVE-2018-20699: "0-2147483647" must not become an array of that size.
+void check_cpu_list(std::string_view list, std::string_view what, unsigned limit) {
+  if (list.empty()) return;
+  for (const std::string_view piece : split(list, ',')) {
+    const auto range = split_once(piece, '-');
+    const auto first = parse_integer<unsigned>(range ? range->first : piece);
+    const auto last = range ? parse_integer<unsigned>(range->second) : first;
+    if (!first || !last || *last < *first)
+      fail(ErrorKind::invalid_argument, "Invalid value {} for {}", printable(list), what);
+    if (*last >= limit)
+      fail(ErrorKind::invalid_argument, "Requested {} are not available - requested {}, available: 0-{}", what,
+           printable(list), limit - 1);
+  }
+}
+
+void check_memory(Resources& r, std::vector<std::string>& warnings) {
+  if (r.memory < 0 || (r.memory > 0 && r.memory < kMinMemory))
+    fail(ErrorKind::invalid_argument, "Minimum memory limit allowed is 6MB: {} bytes is below 4MB", r.memory);
+  if (r.memory_swap > 0 && r.memory == 0)
+    fail(ErrorKind::invalid_argument, "You should always set the Memory limit when using Memoryswap limit, see usage");
+  if (r.memory_swap > 0 && r.memory_swap < r.memory)
+    fail(ErrorKind::invalid_argument, "Minimum memoryswap limit should be larger than memory limit, see usage");
+  if (r.memory_swap < -1) fail(ErrorKind::invalid_argument, "invalid memory swap limit {}", r.memory_swap);
+  if (r.memory_reservation < 0 || (r.memory > 0 && r.memory_reservation > r.memory))
+    fail(ErrorKind::invalid_argument, "Minimum memory limit can not be less than memory reservation limit, see usage");
+  if (r.memory_swappiness && (*r.memory_swappiness < -1 || *r.memory_swappiness > 100))
+    fail(ErrorKind::invalid_argument, "Invalid value: {}, valid memory swappiness range is 0-100",
+         *r.memory_swappiness);
+  if (r.oom_kill_disable && *r.oom_kill_disable && r.memory == 0)
+    warnings.emplace_back(
+        "OOM killer is disabled for the container, but no memory limit is set, this can result in the "
+        "system running out of resources.");
+}
+
+void check_cpu(Resources& r) {
+  const unsigned cpus = std::max(1U, std::thread::hardware_concurrency());
+  if (r.nano_cpus < 0 || r.nano_cpus > static_cast<std::int64_t>(cpus) * 1'000'000'000)
+    fail(ErrorKind::invalid_argument, "Range of CPUs is from 0.01 to {}.00, as there are only {} CPUs available", cpus,
+         cpus);
+  if (r.nano_cpus > 0 && (r.cpu_period != 0 || r.cpu_quota != 0))
+    fail(ErrorKind::invalid_argument,
+         "Conflicting options: Nano CPUs cannot be updated as CPU Period or Quota has already been set");
+  if (r.cpu_shares < 0)
+    fail(ErrorKind::invalid_argument, "invalid CPU shares ({}): value must be a positive integer", r.cpu_shares);
+  if (r.cpu_period != 0 && (r.cpu_period < 1000 || r.cpu_period > 1'000'000))
+    fail(ErrorKind::invalid_argument,
+         "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+  if (r.cpu_quota != 0 && r.cpu_quota != -1 && r.cpu_quota < 1000)
+    fail(ErrorKind::invalid_argument, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  check_cpu_list(r.cpuset_cpus, "CPUs", cpus);
+  check_cpu_list(r.cpuset_mems, "memory nodes", 1024);
+}
+
+void check_controllers(const Resources& r, const kernel::CgroupLayout& cgroups) {
+  const auto need = [&](bool wanted, std::string_view controller, std::string_view option) {
+    if (wanted && !cgroups.has(controller))
+      fail(ErrorKind::unsupported,
+           "{} needs the cgroup controller \"{}\", which this host does not have: mount or delegate it, or leave the "
+           "option out",
+           option, controller);
+  };
+  need(r.memory > 0 || r.memory_reservation > 0, "memory", "--memory");
+  need(r.cpu_shares > 0 || r.nano_cpus > 0 || r.cpu_quota > 0, "cpu", "--cpus");
+  need(!r.cpuset_cpus.empty() || !r.cpuset_mems.empty(), "cpuset", "--cpuset-cpus");
+  need(r.pids_limit && *r.pids_limit > 0, "pids", "--pids-limit");
+  need(r.blkio_weight > 0, cgroups.version() == kernel::CgroupVersion::v2 ? "io" : "blkio", "--blkio-weight");
+}
+
+dev_t block_device(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) fail_errno("stat {}", printable(path));
+  if (!S_ISBLK(info.st_mode)) fail(ErrorKind::invalid_argument, "{} is not a block device", printable(path));
+  return info.st_rdev;
+}
+
+void add_rates(std::vector<kernel::CgroupDeviceRate>& out, const std::optional<std::vector<ThrottleDevice>>& devices) {
+  if (!devices) return;
+  for (const ThrottleDevice& device : *devices) {
+    const dev_t number = block_device(device.path);
+    out.push_back({major(number), minor(number), device.rate});
+  }
+}
+
+kernel::CgroupDeviceRule rule_of(std::string_view text) {
+  const auto words = split(text, ' ');
+  const auto numbers = words.size() == 3 ? split_once(words[1], ':') : std::nullopt;
+  if (!numbers || words[0].size() != 1 || std::string_view("abc").find(words[0][0]) == std::string_view::npos ||
+      words[2].empty() || words[2].find_first_not_of("rwm") != std::string_view::npos)
+    fail(ErrorKind::invalid_argument, "invalid device cgroup rule format: '{}'", printable(text));
+  kernel::CgroupDeviceRule rule{.allow = true, .type = words[0][0], .access = std::string(words[2])};
+  const auto number = [&](std::string_view part) -> std::optional<std::uint32_t> {
+    if (part == "*") return std::nullopt;
+    const auto value = parse_integer<std::uint32_t>(part);
+    if (!value) fail(ErrorKind::invalid_argument, "invalid device cgroup rule format: '{}'", printable(text));
+    return value;
+  };
+  rule.major = number(numbers->first);
+  rule.minor = number(numbers->second);
+  return rule;
+}
+
+}  // namespace
+
+void check_resources(Resources& resources, const runtime::HostFacts&, const kernel::CgroupLayout& cgroups,
+                     std::vector<std::string>& warnings) {
+  check_memory(resources, warnings);
+  check_cpu(resources);
+  check_controllers(resources, cgroups);
+  if (resources.blkio_weight != 0 && (resources.blkio_weight < 10 || resources.blkio_weight > 1000))
+    fail(ErrorKind::invalid_argument, "Range of blkio weight is from 10 to 1000");
+  if (resources.device_cgroup_rules)
+    for (const std::string& rule : *resources.device_cgroup_rules) rule_of(rule);
+  if (resources.device_requests.is_array() && !resources.device_requests.get_array().empty())
+    fail(ErrorKind::invalid_argument, "could not select device driver: --gpus and device requests are not supported");
+}
+
+kernel::CgroupLimits cgroup_limits(const Resources& r) {
+  kernel::CgroupLimits out;
+  if (r.memory > 0) {
+    out.memory = r.memory;
+    // Docker's default: as much swap as memory.
+    out.memory_swap = r.memory_swap == 0 ? r.memory * 2 : r.memory_swap;
+  }
+  if (r.memory_reservation > 0) out.memory_reservation = r.memory_reservation;
+  if (r.memory_swappiness && *r.memory_swappiness >= 0)
+    out.memory_swappiness = static_cast<std::uint64_t>(*r.memory_swappiness);
+  out.oom_kill_disable = r.oom_kill_disable.value_or(false);
+  if (r.cpu_shares > 0) out.cpu_shares = static_cast<std::uint64_t>(r.cpu_shares);
+  if (r.nano_cpus > 0) {
+    out.cpu_period = kCpuPeriod;
+    out.cpu_quota = r.nano_cpus * kCpuPeriod / 1'000'000'000;
+  }
+  if (r.cpu_period > 0) out.cpu_period = static_cast<std::uint64_t>(r.cpu_period);
+  if (r.cpu_quota != 0) out.cpu_quota = r.cpu_quota;
+  out.cpuset_cpus = r.cpuset_cpus;
+  out.cpuset_mems = r.cpuset_mems;
+  if (r.pids_limit && *r.pids_limit != 0) out.pids_max = *r.pids_limit;
+  if (r.blkio_weight != 0) out.io_weight = r.blkio_weight;
+  add_rates(out.io_read_bps, r.blkio_device_read_bps);
+  add_rates(out.io_write_bps, r.blkio_device_write_bps);
+  add_rates(out.io_read_iops, r.blkio_device_read_iops);
+  add_rates(out.io_write_iops, r.blkio_device_write_iops);
+  return out;
+}
+
+std::vector<kernel::CgroupDeviceRule> cgroup_devices(const HostConfig& host) {
+  if (host.privileged) return {};
+  using Rule = kernel::CgroupDeviceRule;
+  // Nothing, then: making nodes (not using them), null, zero, full, random, urandom, tty, console, ptmx, the pts.
+  std::vector<Rule> rules = {
+      {.allow = false}, {.allow = true, .type = 'c', .access = "m"}, {.allow = true, .type = 'b', .access = "m"}};
+  constexpr std::array<std::pair<std::uint32_t, std::uint32_t>, 8> nodes = {
+      {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}}};
+  for (const auto& [major_number, minor_number] : nodes)
+    rules.push_back({.allow = true, .type = 'c', .major = major_number, .minor = minor_number});
+  rules.push_back({.allow = true, .type = 'c', .major = 136});
+  if (host.devices) {
+    for (const DeviceMapping& device : *host.devices) {
+      struct stat info {};
+      if (::stat(device.path_on_host.c_str(), &info) != 0) continue;  // the spec builder reports it
+      if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) continue;
+      rules.push_back({.allow = true,
+                       .type = S_ISBLK(info.st_mode) ? 'b' : 'c',
+                       .major = major(info.st_rdev),
+                       .minor = minor(info.st_rdev),
+                       .access = device.cgroup_permissions.empty() ? "rwm" : device.cgroup_permissions});
+    }
+  }
+  if (host.device_cgroup_rules)
+    for (const std::string& rule : *host.device_cgroup_rules) rules.push_back(rule_of(rule));
+  return rules;
+}
+
+int parse_signal(std::string_view text) {
+  if (const auto number = parse_integer<int>(text); number && *number > 0 && *number <= 64) return *number;
+  std::string name = to_lower(text);
+  for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  std::string_view bare = name;
+  if (bare.starts_with("SIG")) bare.remove_prefix(3);
+  for (const SignalName& known : kSignals)
+    if (known.name == bare) return known.number;
+  for (const auto& [prefix, base, sign] : {std::tuple{"RTMIN+", 34, 1}, std::tuple{"RTMAX-", 64, -1}}) {
+    if (!bare.starts_with(prefix)) continue;
+    if (const auto offset = parse_integer<unsigned>(bare.substr(6)); offset && *offset <= 30)
+      return base + sign * static_cast<int>(*offset);
+  }
+  fail(ErrorKind::invalid_argument, "Invalid signal: {}", printable(text));
+}
+
+}  // namespace bryo::engine

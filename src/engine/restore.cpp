@@ -1,0 +1,169 @@
+// After a restart of bryod, whatever ended the one before: find the monitors, settle what ended meanwhile, collect what
+// has no record.
+#include <future>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "engine/lifecycle.hpp"
+#include "kernel/files.hpp"
+
+namespace bryo::engine {
+namespace {
+
+constexpr int kLostExitCode = 255;  // as Docker, when nobody saw the end
+
+}  // namespace
+
+void Lifecycle::restore() {
+  std::vector<network::RunningContainer> running;
+  std::vector<ContainerPtr> to_start;
+  for (const auto& document : s_.documents.list("container", s_.ids.scope())) {
+    ContainerPtr container;
+    try {
+      container = std::make_shared<Container>(json::decode<Record>(json::parse(document.text)));
+    } catch (const Error& error) {
+      log::error("container {}: its record cannot be read and is left alone: {}", document.key.id, error.what());
+      continue;
+    }
+    if (!container->record.started_at.empty()) container->status = Status::exited;
+    s_.containers.add(container);
+    try {
+      adopt(container, running);
+    } catch (const Error& error) {
+      log::error("container {}: cannot find out whether it runs: {}", container->record.id, error.what());
+    }
+    if (container->is_up()) continue;
+    const auto& policy = container->record.host_config.restart_policy.name;
+    const bool wanted =
+        policy == "always" || (policy == "unless-stopped" && !container->record.stopped_by_user) ||
+        (policy == "on-failure" && container->record.exit_code != 0 && !container->record.stopped_by_user);
+    if (wanted && !container->record.started_at.empty())
+      to_start.push_back(container);
+    else if (container->record.host_config.auto_remove && !container->record.started_at.empty())
+      s_.pool.post([this, container] { remove(container, {.volumes = true, .force = true}); });
+  }
+  s_.networks.restore(std::move(running));
+  remove_leftovers();
+  for (const ContainerPtr& container : s_.containers.all())
+    if (container->is_up() && came_up) came_up(container);
+  for (const ContainerPtr& container : to_start) {
+    s_.pool.post([this, container] {
+      try {
+        start(container);
+      } catch (const Error& error) {
+        log::error("start container {} by its restart policy: {}", container->record.id, error.what());
+      }
+    });
+  }
+}
+
+void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running) {
+  const std::string directory = s_.runtime_directory(container->record.id);
+  if (!kernel::try_stat_at(AT_FDCWD, directory)) return;
+  auto monitor = hub_->reconnect(container->record.id, directory);
+  std::optional<monitor::ExitInfo> exit;
+  if (monitor) {
+    const auto status = monitor->status();
+    if (status.started && !status.exit) {
+      NetworkMemory memory;
+      try {
+        memory = recall_network(directory);
+      } catch (const Error& error) {
+        log::warning("container {}: its network is not remembered: {}", container->record.id, error.what());
+      }
+      network::RunningContainer entry;
+      entry.container_id = container->record.id;
+      entry.endpoints = memory.endpoints;
+      entry.ports = memory.ports;
+      if (!memory.endpoints.empty())
+        entry.netns = kernel::open_trusted(fmt::format("/proc/{}/ns/net", status.process.pid), O_RDONLY);
+      const HostConfig& host = container->record.host_config;
+      entry.dns = {host.dns.empty() ? s_.options.dns : host.dns,
+                   host.dns_search.empty() ? s_.options.dns_search : host.dns_search,
+                   host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
+      running.push_back(std::move(entry));
+      std::lock_guard lock(container->mutex);
+      container->monitor = monitor;
+      container->process = status.process;
+      container->endpoints = std::move(memory.endpoints);
+      container->ports = std::move(memory.ports);
+      container->cgroup_path = launcher_.cgroup_path(container->record);
+      container->status = Status::running;
+      if (kernel::ContainerCgroup::open(s_.cgroups, container->cgroup_path).frozen())
+        container->status = Status::paused;
+      container->up_since = std::chrono::steady_clock::now();
+      ++container->runs;
+      return;
+    }
+    exit = status.exit;
+    monitor->close();
+    if (!status.started) exit.reset();  // it never ran: killed by close()
+    if (!status.started) {
+      kernel::remove_tree(AT_FDCWD, directory);
+      return;
+    }
+  }
+  if (!exit) exit = monitor::MonitorHub::read_exit(directory);
+  Record record;
+  {
+    std::lock_guard lock(container->mutex);
+    container->record.exit_code = exit ? exit->code : kLostExitCode;
+    container->record.oom_killed = exit && exit->oom_killed;
+    container->record.finished_at = to_rfc3339_nano(exit ? exit->finished_at : wall_now());
+    if (container->record.started_at.empty()) container->record.started_at = container->record.finished_at;
+    container->status = Status::exited;
+    record = container->record;
+  }
+  s_.save(record);
+  if (!exit) kernel::ContainerCgroup::open(s_.cgroups, launcher_.cgroup_path(record)).kill_all();
+  kernel::remove_tree(AT_FDCWD, directory);
+}
+
+// Snapshots, directories and monitors that no record speaks of: a crash came between two steps.
+void Lifecycle::remove_leftovers() {
+  for (const auto& snapshot : s_.snapshots->list()) {
+    if (snapshot.name.scope != s_.ids.scope() || s_.containers.try_find(snapshot.name.id)) continue;
+    log::info("removing file system of unfinished container {}", snapshot.name.id);
+    s_.snapshots->remove(snapshot.name);
+  }
+  const auto names_in = [](const std::string& path) {
+    return kernel::read_directory(kernel::open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY).get());
+  };
+  const std::string prefix = s_.data_root.path() + "/";
+  for (const auto& entry : names_in(s_.containers_directory))
+    if (!s_.containers.try_find(entry.name))
+      s_.data_root.discard(s_.container_directory(entry.name).substr(prefix.size()));
+  // Monitors of another scope (another map of the same data root) are not ours to end.
+  std::set<std::string> known;
+  for (const auto& document : s_.documents.list("container")) known.insert(document.key.id);
+  for (const auto& entry : names_in(s_.runtime_root)) {
+    if (known.contains(entry.name)) continue;
+    const std::string directory = s_.runtime_root + "/" + entry.name;
+    if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
+    kernel::remove_tree(AT_FDCWD, directory);
+  }
+}
+
+void Lifecycle::stop_all() {
+  std::vector<std::shared_ptr<std::promise<void>>> promises;
+  for (const ContainerPtr& container : s_.containers.all()) {
+    if (!container->is_up()) continue;
+    auto promise = std::make_shared<std::promise<void>>();
+    promises.push_back(promise);
+    s_.pool.post([this, container, promise] {
+      try {
+        stop(container, s_.options.shutdown_timeout, "");
+        std::lock_guard lock(container->mutex);
+        container->record.stopped_by_user = false;  // the engine stopped it, not the user: `always` starts it again
+        s_.save(container->record);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_modified) log::error("stop container: {}", error.what());
+      }
+      promise->set_value();
+    });
+  }
+  for (const auto& promise : promises) promise->get_future().wait();
+}
+
+}  // namespace bryo::engine

@@ -1,0 +1,93 @@
+#include "engine/services.hpp"
+
+#include "base/log.hpp"
+#include "kernel/files.hpp"
+
+namespace bryo::engine {
+namespace {
+
+constexpr std::size_t kMaxThreads = 256;
+constexpr std::string_view kKind = "network";
+
+}  // namespace
+
+void NetworkDocuments::put(std::string_view key, const json::Value& document) {
+  documents_.put({std::string(kKind), scope_, std::string(key)}, json::serialize(document));
+}
+
+void NetworkDocuments::erase(std::string_view key) { documents_.erase({std::string(kKind), scope_, std::string(key)}); }
+
+std::vector<std::pair<std::string, json::Value>> NetworkDocuments::list() {
+  std::vector<std::pair<std::string, json::Value>> out;
+  for (const auto& document : documents_.list(kKind, scope_))
+    out.emplace_back(document.key.id, json::parse(document.text));
+  return out;
+}
+
+network::NetworkOptions network_options(const Options& options) {
+  network::NetworkOptions out;
+  if (!options.bridge.empty()) out.bridge = options.bridge;
+  out.bip = options.bip;
+  out.fixed_cidr = options.fixed_cidr;
+  out.fixed_cidr_v6 = options.fixed_cidr_v6;
+  out.default_gateway = options.default_gateway;
+  for (const AddressPool& pool : options.default_address_pools)
+    out.default_address_pools.push_back({pool.base, pool.size});
+  out.mtu = options.mtu;
+  out.ip_forward = options.ip_forward;
+  out.ip_masq = options.ip_masq;
+  out.icc = options.icc;
+  out.ipv6 = options.ipv6;
+  out.firewall = options.nat_rules;
+  out.default_publish_ip = options.default_publish_ip;
+  // Two engines on one host are told apart by their bridge (tests run several at once).
+  if (out.bridge != "bryo0" && out.bridge != "none") out.tag = "bryo-" + out.bridge;
+  return out;
+}
+
+Services::Services(Options from)
+    : options(std::move(from)),
+      data_root(options.data_root),
+      documents(options.data_root),
+      ids(options, documents),
+      containers_directory(data_root.scoped_directory(ids.scope(), "containers")),
+      runtime_root(options.exec_root + "/containers"),
+      blobs(data_root, documents),
+      layers(data_root, documents),
+      snapshots(storage::make_snapshot_driver(options.storage_driver, data_root, documents, layers)),
+      volumes(data_root, documents),
+      images(data_root, documents, blobs, layers, *snapshots, options.isolated_images ? ids.scope() : ""),
+      cgroups(kernel::CgroupLayout::detect()),
+      facts(runtime::gather_host_facts()),
+      network_documents(documents, ids.scope()),
+      networks(network_options(options), network_documents),
+      pool(kMaxThreads),
+      events(pool) {
+  data_root.scoped_directory(ids.scope(), "volumes");
+  data_root.scoped_directory(ids.scope(), "network");
+  kernel::make_private_directory(options.exec_root);
+  kernel::make_private_directory(runtime_root);
+}
+
+void Services::save(const Record& record) { documents.put_as({"container", record.scope, record.id}, record); }
+
+void Services::save_later(const Record& record) {
+  documents.transaction_async({storage::DocumentStore::change({"container", record.scope, record.id}, record)},
+                              [id = record.id](std::exception_ptr failed) {
+                                if (!failed) return;
+                                try {
+                                  std::rethrow_exception(failed);
+                                } catch (const std::exception& error) {
+                                  log::error("save container {}: {}", id, error.what());
+                                }
+                              });
+}
+
+void Services::publish(const Record& record, std::string action, Labels more) {
+  more.insert(record.config.labels.begin(), record.config.labels.end());
+  more["image"] = record.image_ref;
+  more["name"] = record.name;
+  events.publish("container", std::move(action), record.id, std::move(more));
+}
+
+}  // namespace bryo::engine

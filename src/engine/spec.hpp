@@ -1,0 +1,44 @@
+// A container's record → the OCI runtime spec of its next start: Docker's defaults, then what was asked for. Reads the
+// host only for devices and for the files of other containers' namespaces, which the caller hands in.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "engine/record.hpp"
+#include "engine/types/requests.hpp"
+#include "oci/runtime_spec.hpp"
+#include "runtime/launch_plan.hpp"
+#include "runtime/make_plan.hpp"
+#include "storage/snapshot_driver.hpp"
+
+namespace bryo::engine {
+
+// What a start has found out before the spec is built.
+struct SpecInputs {
+  const Record* record = nullptr;
+  ResolvedUser user;
+  // "network", "pid", "ipc", "user" … → /proc/PID/ns/x of the container that it shares with.
+  std::map<std::string, std::string> joined;
+  // Host files that become /etc/hosts, /etc/hostname, /etc/resolv.conf; destination → source.
+  std::map<std::string, std::string> files;
+  // Destination → detached content for volumes with a file system of their own.
+  std::string cgroup_path;
+  const runtime::HostFacts* facts = nullptr;
+  std::vector<Ulimit> default_ulimits;
+  std::string seccomp_profile;  // daemon-wide: "", unconfined or a path
+  bool no_new_privileges = false;
+  bool init = false;
+};
+
+oci::RuntimeSpec build_spec(const SpecInputs& inputs);
+// One more process (exec) by the container's rules.
+oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user);
+
+runtime::RootfsSource to_rootfs_source(const storage::RootfsDescription& from);
+
+// Capabilities after --privileged, --cap-add and --cap-drop: names with CAP_. Error{invalid_argument} for unknown
+// names.
+std::vector<std::string> effective_capabilities(const HostConfig& host);
+
+}  // namespace bryo::engine

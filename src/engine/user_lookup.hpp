@@ -1,0 +1,25 @@
+// USER → ids, against the passwd and group files of the image's root. Docker's forms: "", name, uid, name:group,
+// uid:gid …
+//
+// The files are the image's, so they are hostile: opened inside the root, regular files only, bounded in bytes, lines
+// and groups (CVE-2025-4437, CVE-2024-9676). A number is a number, never looked up as a name (CVE-2016-3697); what does
+// not fit 32 bits is an error, not a name (CVE-2024-40635).
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "engine/record.hpp"
+#include "kernel/paths.hpp"
+
+namespace bryo::engine {
+
+// Error{invalid_argument}: "unable to find user x: no matching entries in passwd file".
+ResolvedUser resolve_user(std::string_view user, const std::vector<std::string>& extra_groups,
+                          const kernel::RootDirectory& root);
+
+// The same from texts, for tests.
+ResolvedUser resolve_user_in(std::string_view user, const std::vector<std::string>& extra_groups,
+                             std::string_view passwd, std::string_view group);
+
+}  // namespace bryo::engine

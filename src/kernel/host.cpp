@@ -1,0 +1,61 @@
+#include "kernel/host.hpp"
+
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "base/error.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+struct utsname names() {
+  struct utsname out {};
+  if (::uname(&out) != 0) fail_errno("uname");
+  return out;
+}
+
+}  // namespace
+
+std::string host_name() { return names().nodename; }
+std::string kernel_release() { return names().release; }
+std::string architecture() { return names().machine; }
+
+std::string os_release(const std::string& key) {
+  std::ifstream file("/etc/os-release");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (!line.starts_with(key + "=")) continue;
+    std::string value = line.substr(key.size() + 1);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    return value;
+  }
+  return {};
+}
+
+std::uint64_t total_memory() {
+  struct sysinfo info {};
+  if (::sysinfo(&info) != 0) fail_errno("sysinfo");
+  return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
+}
+
+unsigned processors() {
+  const long count = ::sysconf(_SC_NPROCESSORS_ONLN);
+  return count < 1 ? 1U : static_cast<unsigned>(count);
+}
+
+std::uint64_t system_cpu_time() {
+  std::ifstream file("/proc/stat");
+  std::string line, word;
+  std::getline(file, line);
+  std::istringstream fields(line);
+  fields >> word;
+  std::uint64_t total = 0, ticks = 0;
+  for (int i = 0; i < 7 && fields >> ticks; ++i) total += ticks;  // user … softirq; guests are counted in user already
+  return total * (1'000'000'000ULL / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
+}
+
+}  // namespace bryo::kernel

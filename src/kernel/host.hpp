@@ -1,0 +1,19 @@
+// What machine is this? Facts for `docker info` and for files of containers. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace bryo::kernel {
+
+std::string host_name();
+std::string kernel_release();  // "6.18.4"
+std::string architecture();    // "x86_64"
+// PRETTY_NAME, VERSION_ID of /etc/os-release; empty when unknown.
+std::string os_release(const std::string& key);
+std::uint64_t total_memory();
+unsigned processors();
+// Nanoseconds of processor time of the whole host since boot, all processors together (/proc/stat).
+std::uint64_t system_cpu_time();
+
+}  // namespace bryo::kernel

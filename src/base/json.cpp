@@ -49,6 +49,7 @@ Value parse(std::string_view text) {
   boost::json::error_code error;
   Value value = boost::json::parse({text.data(), text.size()}, error, {}, options);
   if (error) fail(ErrorKind::invalid_argument, "invalid JSON: {}", error.message());
+  detail::refuse_duplicate_keys(text);
   return value;
 }
 

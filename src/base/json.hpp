@@ -90,6 +90,8 @@ struct is_map : std::false_type {};
 template <typename T>
 struct is_map<std::map<std::string, T>> : std::true_type {};
 
+// `text` must be well-formed JSON. Two readers of one document must not see two meanings (CVE-2021-41190).
+void refuse_duplicate_keys(std::string_view text);
 [[noreturn]] void wrong_type(const std::string& path, std::string_view expected);
 // Case-insensitive look-up; nullptr when absent. An exact match wins.
 const Value* find(const Object& object, std::string_view name);

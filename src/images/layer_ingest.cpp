@@ -36,9 +36,7 @@ class KeptSource final : public ByteSource {
   const IngestRequest& request_;
 };
 
-Digest chain_of(const IngestRequest& request) {
-  return storage::chain_id(request.parent, request.diff_id);
-}
+Digest chain_of(const IngestRequest& request) { return storage::chain_id(request.parent, request.diff_id); }
 
 LayerInfo unpack(LayerStore& layers, const IngestRequest& request, ByteSource& source) {
   UnpackRequest unpack;
@@ -75,8 +73,8 @@ IngestedLayer ingest_layer(BlobStore& blobs, LayerStore& layers, const IngestReq
   std::vector<std::byte> rest(256U << 10);
   while (kept.read(rest) > 0) {
   }
-  result.blob = writer.finish(request.descriptor.digest, static_cast<std::uint64_t>(request.descriptor.size),
-                              Durability::later);
+  result.blob =
+      writer.finish(request.descriptor.digest, static_cast<std::uint64_t>(request.descriptor.size), Durability::later);
   return result;
 }
 

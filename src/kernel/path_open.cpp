@@ -170,7 +170,7 @@ UniqueFd open_below(int directory, const std::string& path, int flags, mode_t mo
     name.pop_back();
     if ((flags & O_CREAT) == 0) flags |= O_DIRECTORY;
   }
-  if (name.empty()) name = ".";
+  if (name.empty()) name.push_back('.');
   flags |= O_CLOEXEC;
   if ((flags & O_PATH) == 0 && (flags & O_ACCMODE) == O_RDONLY) flags |= O_NONBLOCK;
   const bool kernel = resolver == Resolver::openat2 || (resolver == Resolver::automatic && have_openat2());

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -84,7 +85,8 @@ UniqueFd open_below(int directory, const std::string& path, int flags, mode_t mo
 // Removes `name` in `parent` and everything below it, by descriptors: links are removed, not followed, and a mount is
 // never entered (CVE-2017-1002102): Error{conflict} naming the mount, with all else that can go gone. A missing name is
 // fine. Deep trees need no deep stack.
-void remove_tree(int parent, const std::string& name);
+// `stop`, when given, ends it between two names: Error{cancelled}.
+void remove_tree(int parent, const std::string& name, const std::atomic<bool>* stop = nullptr);
 
 // Splits "a//b/./c" into its components; "." and empty ones are dropped, ".." is kept.
 bool is_plain_name(std::string_view name);  // one component: not empty, ".", "..", no '/', no NUL, at most 255 bytes

@@ -19,7 +19,8 @@ constexpr int kMaxDepth = 128;
 
 class Remover {
  public:
-  Remover(int parent, const std::string& name) : parent_(parent), name_(name) {}
+  Remover(int parent, const std::string& name, const std::atomic<bool>* stop)
+      : parent_(parent), name_(name), stop_(stop) {}
 
   void run() {
     if (try_unlink(parent_, name_, 0)) return;
@@ -64,6 +65,7 @@ class Remover {
 
   void empty_directory(int directory, int depth) {
     for (const auto& entry : read_directory(directory)) {
+      if (stop_ != nullptr && *stop_) fail(ErrorKind::cancelled, "remove {}: stopped", printable(name_));
       if (entry.type != DT_DIR && try_unlink(directory, entry.name, 0)) continue;
       remove_directory(directory, entry.name, depth);
     }
@@ -94,6 +96,7 @@ class Remover {
 
   const int parent_;
   const std::string& name_;
+  const std::atomic<bool>* const stop_;
   UniqueFd top_;
   std::uint64_t mount_ = 0;
   std::string blocked_;  // a mount point that is in the way
@@ -103,9 +106,9 @@ class Remover {
 
 }  // namespace
 
-void remove_tree(int parent, const std::string& name) {
+void remove_tree(int parent, const std::string& name, const std::atomic<bool>* stop) {
   if (!is_plain_name(name)) fail(ErrorKind::invalid_argument, "remove {}: not a file name", printable(name));
-  Remover(parent, name).run();
+  Remover(parent, name, stop).run();
 }
 
 }  // namespace bryo::kernel

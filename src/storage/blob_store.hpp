@@ -72,8 +72,6 @@ class BlobStore {
 
   // The record that makes a Durability::later blob permanent, for the caller's transaction after DataRoot::sync().
   Change record_of(const BlobInfo& blob) const;
-  // To be called after that transaction.
-  void mark_committed(const Digest& digest);
 
  private:
   class Impl;

@@ -14,6 +14,7 @@
 // last, and erased first (D16). Owns the trash thread. Any thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,7 +26,8 @@ namespace bryo::storage {
 
 class DataRoot {
  public:
-  // Makes what is missing; refuses a root that others may enter and that cannot be closed.
+  // Makes what is missing and locks it against a second engine (Error{conflict}); refuses a root that others may enter
+  // and that cannot be closed.
   explicit DataRoot(std::string path);
   ~DataRoot();
   DataRoot(const DataRoot&) = delete;
@@ -35,8 +37,7 @@ class DataRoot {
   int fd() const;
   const kernel::RootDirectory& directory() const;  // Scope::beneath
 
-  // "<root>/<scope>/<kind>" made with 0700 (0711 where processes of a map must pass, see volumes.hpp); scope "" is the
-  // root itself. Returns its path.
+  // "<root>/<scope>/<kind>" made with 0700; scope "" is the root itself. Returns its path.
   std::string scoped_directory(std::string_view scope, std::string_view kind);
 
   // A new empty directory below tmp/ (0700, no set-gid): its name relative to the root. Same file system as all else.
@@ -51,10 +52,19 @@ class DataRoot {
   // "extfs": what `docker info` calls Backing Filesystem.
   std::string backing_filesystem() const;
 
+  // Tests stop or kill the process between the steps of a change: code calls step() with the step's name after it is
+  // done. To be set before any other thread uses the root.
+  void set_step_hook(std::function<void(std::string_view)> hook);
+  void step(std::string_view name) const {
+    if (step_hook_) step_hook_(name);
+  }
+
  private:
   class Trash;
   std::string path_;
   kernel::RootDirectory root_;
+  UniqueFd lock_;
+  std::function<void(std::string_view)> step_hook_;
   std::unique_ptr<Trash> trash_;
 };
 

@@ -16,8 +16,8 @@ kernel::Owner IdShift::to_disk(std::uint32_t uid, std::uint32_t gid) const {
   const auto user = maps_.uid.to_host(ids::ContainerId{uid});
   const auto group = maps_.gid.to_host(ids::ContainerId{gid});
   if (!user || !group)
-    fail(ErrorKind::invalid_argument, "owner {}:{} is outside of the {} ids that this container has: give it more",
-         uid, gid, maps_.uid.size());
+    fail(ErrorKind::invalid_argument, "owner {}:{} is outside of the {} ids that this container has: give it more", uid,
+         gid, maps_.uid.size());
   return {ids::value(*user), ids::value(*group)};
 }
 

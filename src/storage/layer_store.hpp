@@ -79,7 +79,6 @@ class LayerStore {
 
   // Layers unpacked with Durability::later: after DataRoot::sync(), put these changes into the caller's transaction.
   Change record_of(const LayerInfo& layer) const;
-  void mark_committed(const Digest& chain);
 
   // The caller has made sure that no image and no snapshot uses it. Record first, then the trash. Missing is fine.
   void remove(const Digest& chain);

@@ -102,9 +102,13 @@ void create_bridge(NetlinkSocket& socket, const BridgeSpec& spec) {
   batch.raw(IFLA_ADDRESS, spec.mac.data(), spec.mac.size());
   if (spec.mtu > 0) batch.u32(IFLA_MTU, static_cast<std::uint32_t>(spec.mtu));
   batch.nest(IFLA_LINKINFO, [&] { batch.text(IFLA_INFO_KIND, "bridge"); });
+  if (!spec.alias.empty()) {
+    // The kernel takes no alias at birth; in the same system call, no kill comes between.
+    batch.message(RTM_NEWLINK, 0, link_header());
+    put_name(batch, spec.name);
+    batch.raw(IFLA_IFALIAS, spec.alias.data(), spec.alias.size());
+  }
   socket.execute(batch, fmt::format("create bridge {}", spec.name));
-  if (const auto made = find_link(socket, spec.name); made && !spec.alias.empty())
-    LinkChanges().alias(made->index, spec.alias).execute(socket, fmt::format("mark bridge {}", spec.name));
 }
 
 void create_veth(NetlinkSocket& socket, const VethSpec& spec) {
@@ -164,6 +168,12 @@ LinkChanges& LinkChanges::down(int index) {
 LinkChanges& LinkChanges::mtu(int index, int mtu) {
   link_flags(index, 0, 0);
   batch_.u32(IFLA_MTU, static_cast<std::uint32_t>(mtu));
+  return *this;
+}
+
+LinkChanges& LinkChanges::master(int index, int bridge) {
+  link_flags(index, 0, 0);
+  batch_.u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge));
   return *this;
 }
 

@@ -55,6 +55,7 @@ class LinkChanges {
   LinkChanges& up(int index);
   LinkChanges& down(int index);
   LinkChanges& mtu(int index, int mtu);
+  LinkChanges& master(int index, int bridge);
   LinkChanges& alias(int index, const std::string& text);
   // Usable at once: IPv6 duplicate address detection is skipped.
   LinkChanges& add_address(int index, const IpPrefix& address);

@@ -5,7 +5,10 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/error.hpp"
@@ -196,15 +199,24 @@ std::vector<std::string> forward_chains_that_drop(NetlinkSocket& socket, const s
   return chains;
 }
 
-NftWatch::NftWatch() : socket_(NETLINK_NETFILTER) { socket_.join(NFNLGRP_NFTABLES); }
+NftWatch::NftWatch() : socket_(NETLINK_NETFILTER), stop_(::eventfd(0, EFD_CLOEXEC)) {
+  if (!stop_) fail_errno("eventfd");
+  socket_.join(NFNLGRP_NFTABLES);
+}
 
-bool NftWatch::wait_removed(const std::string& table) {
+void NftWatch::stop() { ::eventfd_write(stop_.get(), 1); }
+
+NftWatch::News NftWatch::wait(const std::string& table) {
+  pollfd waits[] = {{stop_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
+  if (::poll(waits, 2, -1) < 0 && errno != EINTR) fail_errno("poll");
+  if (waits[0].revents != 0) return News::stopped;
+  if (waits[1].revents == 0) return News::other;
   bool removed = false;
   const bool intact = socket_.receive([&](const NetlinkReply& reply) {
     if (reply.type == nft_type(NFT_MSG_DELTABLE))
       removed |= reply.attributes<nfgenmsg>().text(NFTA_TABLE_NAME) == table;
   });
-  return removed || !intact;
+  return removed || !intact ? News::removed : News::other;
 }
 
 }  // namespace bryo::kernel

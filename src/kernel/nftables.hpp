@@ -105,16 +105,19 @@ std::vector<NftElement> list_elements(NetlinkSocket& socket, NftFamily family, c
 // "ip filter FORWARD": base chains of other tables on the forward hook whose policy is to drop.
 std::vector<std::string> forward_chains_that_drop(NetlinkSocket& socket, const std::string& except_table);
 
-// Tells of tables that vanish; blocks. Joined on construction, so nothing after that is missed.
+// Tells of tables that vanish. Listens from construction on, so nothing after that is missed.
 class NftWatch {
  public:
+  enum class News { removed, other, stopped };
   NftWatch();
-  // Waits for the next news; true when a table of this name was removed, or news may have been lost.
-  bool wait_removed(const std::string& table);
-  int get() const { return socket_.get(); }
+  // Blocks until something happens in nf_tables; `removed` also when news may have been lost. For one thread.
+  News wait(const std::string& table);
+  // From any thread, for good.
+  void stop();
 
  private:
   NetlinkSocket socket_;
+  UniqueFd stop_;
 };
 
 }  // namespace bryo::kernel

@@ -112,8 +112,9 @@ UniqueFd start_connect_tcp(const IpAddress& address, std::uint16_t port) {
 
 std::optional<UniqueFd> accept_tcp(int listener) {
   UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd) return std::nullopt;
-  return fd;
+  if (fd) return fd;
+  if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return std::nullopt;
+  fail_errno("accept");
 }
 
 std::uint16_t local_port(int fd) {
@@ -142,6 +143,27 @@ std::optional<Datagram> receive_datagram(int fd, void* buffer, std::size_t size)
 bool send_datagram(int fd, const void* data, std::size_t size, const IpAddress& to, std::uint16_t port) {
   const RawAddress raw = raw_address(to, port);
   return ::sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, raw.get(), raw.size) == static_cast<ssize_t>(size);
+}
+
+std::optional<std::size_t> receive_some(int fd, void* buffer, std::size_t size) {
+  const ssize_t received = ::recv(fd, buffer, size, MSG_DONTWAIT);
+  if (received >= 0) return static_cast<std::size_t>(received);
+  if (errno == EAGAIN || errno == EINTR) return std::nullopt;
+  fail_errno("receive");
+}
+
+std::optional<std::size_t> send_some(int fd, const void* data, std::size_t size) {
+  const ssize_t sent = ::send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) return static_cast<std::size_t>(sent);
+  if (errno == EAGAIN || errno == EINTR) return std::nullopt;
+  fail_errno("send");
+}
+
+void finish_connect(int fd) {
+  int number = 0;
+  socklen_t size = sizeof(number);
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0) fail_errno("getsockopt SO_ERROR");
+  if (number != 0) throw Error::from_errno(number, "connect");
 }
 
 }  // namespace bryo::kernel

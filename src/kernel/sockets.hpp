@@ -36,4 +36,10 @@ std::optional<Datagram> receive_datagram(int fd, void* buffer, std::size_t size)
 // Best effort, as UDP is: false when it could not be sent now.
 bool send_datagram(int fd, const void* data, std::size_t size, const IpAddress& to, std::uint16_t port);
 
+// Of a connected socket. nullopt: nothing now (would block); 0: the other side has ended. Throws when it is broken.
+std::optional<std::size_t> receive_some(int fd, void* buffer, std::size_t size);
+std::optional<std::size_t> send_some(int fd, const void* data, std::size_t size);
+// After start_connect_tcp, when writable: throws what went wrong.
+void finish_connect(int fd);
+
 }  // namespace bryo::kernel

@@ -65,6 +65,9 @@ class Monitor {
   // Attach before start() and no byte is missed. Every stream is lossless: one that is not read holds up the container
   // when its buffers (socket, 64 KiB) and the container's pipe are full; one that is closed is forgotten at once.
   UniqueFd attach(const AttachRequest& request);
+  // The same over the caller's own stream socket, which the monitor takes: for a client that attached before there was
+  // a monitor.
+  void attach_to(const AttachRequest& request, UniqueFd socket);
   // Throws Error with exit_code() 126 or 127 when the command cannot run.
   ExecStarted exec(ExecRequest request);
   // exec_id empty: the container's own terminal.

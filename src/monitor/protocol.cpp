@@ -16,8 +16,9 @@ bool ContainerPhase::allows(MessageType request) const {
     case MessageType::exec:
       return phase_ == Phase::running;
     case MessageType::reopen_log:
-    case MessageType::close:
       return phase_ != Phase::fresh && phase_ != Phase::closed;
+    case MessageType::close:
+      return phase_ != Phase::closed;
     case MessageType::status:
       return phase_ != Phase::fresh;
     default:

@@ -1,0 +1,137 @@
+#include "monitor/control_server.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/error.hpp"
+#include "monitor/messages.hpp"
+
+namespace bryo::monitor {
+namespace {
+
+// Answers that bryod has not read: far more than it ever has under way.
+constexpr std::size_t kMaxQueue = 1024;
+
+// sockaddr_un holds 107 bytes; through the directory's descriptor any path fits.
+sockaddr_un address_in(int directory) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto path = fmt::format("/proc/self/fd/{}/{}", directory, kControlSocketName);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+}  // namespace
+
+ControlServer::ControlServer(EventLoop& loop, UniqueFd connection, ControlHandler& handler)
+    : loop_(loop), connection_(std::move(connection)), handler_(handler) {
+  loop_.add(connection_.get(), EPOLLIN, *this);
+}
+
+ControlServer::~ControlServer() { shut_down(); }
+
+void ControlServer::listen(const std::string& runtime_directory) {
+  const UniqueFd directory(::open(runtime_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!directory) fail_errno("open runtime directory {}", runtime_directory);
+  struct stat state {};
+  if (::fstat(directory.get(), &state) < 0) fail_errno("fstat {}", runtime_directory);
+  // CVE-2020-15257: whoever reaches the socket drives the container.
+  if (state.st_uid != ::geteuid() || (state.st_mode & 077) != 0)
+    fail(ErrorKind::permission, "runtime directory {} must belong to uid {} with mode 0700", runtime_directory,
+         ::geteuid());
+  listening_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listening_) fail_errno("make the control socket");
+  ::unlinkat(directory.get(), std::string(kControlSocketName).c_str(), 0);
+  const sockaddr_un address = address_in(directory.get());
+  if (::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+      ::listen(listening_.get(), 8) < 0)
+    fail_errno("bind {}/{}", runtime_directory, kControlSocketName);
+  loop_.add(listening_.get(), EPOLLIN, listener_);
+}
+
+void ControlServer::accept() {
+  UniqueFd next(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!next || !peer_is_trusted(next.get())) return;
+  if (connection_) loop_.remove(connection_.get(), *this);
+  queue_.clear();
+  connection_ = std::move(next);
+  loop_.add(connection_.get(), EPOLLIN, *this);
+}
+
+void ControlServer::on_events(std::uint32_t events) {
+  if ((events & EPOLLOUT) != 0) send_queued();
+  Packet packet;
+  while (connection_) {
+    Transfer transfer = Transfer::closed;
+    try {
+      transfer = receive_packet(connection_.get(), packet);
+    } catch (const Error&) {
+      // Not our protocol: no answer would be understood.
+    }
+    if (transfer == Transfer::would_block) return;
+    if (transfer == Transfer::closed) {
+      disconnect();
+      return;
+    }
+    serve(packet);
+  }
+}
+
+void ControlServer::serve(Packet& packet) {
+  const MessageType type = packet.header.type;
+  const std::uint32_t request = packet.header.request;
+  try {
+    send(MessageType::reply, request, handler_.on_request(type, packet));
+  } catch (const Error& error) {
+    send(MessageType::failure, request, {to_wire(to_failure(error)), {}});
+  }
+  handler_.on_answered(type);
+}
+
+void ControlServer::send_event(MessageType type, const std::string& payload) { send(type, 0, {payload, {}}); }
+
+void ControlServer::send(MessageType type, std::uint32_t request, Answer answer) {
+  if (!connection_) return;
+  if (queue_.size() >= kMaxQueue) {
+    disconnect();
+    return;
+  }
+  queue_.push_back({type, request, std::move(answer)});
+  send_queued();
+}
+
+void ControlServer::send_queued() {
+  while (connection_ && !queue_.empty()) {
+    const Queued& next = queue_.front();
+    std::vector<int> descriptors;
+    for (const UniqueFd& fd : next.answer.descriptors) descriptors.push_back(fd.get());
+    const Transfer transfer = send_packet(connection_.get(), next.type, next.request, next.answer.payload, descriptors);
+    // A closed connection is noticed by reading: what it still holds is served first.
+    if (transfer == Transfer::would_block) break;
+    queue_.pop_front();
+  }
+  if (connection_)
+    loop_.change(connection_.get(), queue_.empty() ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN | EPOLLOUT}, *this);
+}
+
+void ControlServer::disconnect() {
+  loop_.remove(connection_.get(), *this);
+  connection_.reset();
+  queue_.clear();
+  handler_.on_disconnected();
+}
+
+void ControlServer::shut_down() {
+  if (connection_) loop_.remove(connection_.get(), *this);
+  if (listening_) loop_.remove(listening_.get(), listener_);
+  connection_.reset();
+  listening_.reset();
+  queue_.clear();
+}
+
+}  // namespace bryo::monitor

@@ -1,0 +1,54 @@
+#include "monitor/forward.hpp"
+
+#include <arpa/inet.h>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "monitor/forward_tcp.hpp"
+#include "monitor/forward_udp.hpp"
+
+namespace bryo::monitor {
+
+ForwardTarget ForwardTarget::parse(const std::string& address, std::uint16_t port) {
+  ForwardTarget target;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&target.address);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&target.address);
+  if (::inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    target.size = sizeof(sockaddr_in);
+  } else if (::inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    target.size = sizeof(sockaddr_in6);
+  } else {
+    fail(ErrorKind::invalid_argument, "\"{}\" is not an IP address to forward to", printable(address));
+  }
+  return target;
+}
+
+Forwards::Forwards(EventLoop& loop) : loop_(loop) {}
+Forwards::~Forwards() = default;
+
+void Forwards::add(ForwardProtocol protocol, UniqueFd socket, const std::string& address, std::uint16_t port) {
+  const ForwardTarget target = ForwardTarget::parse(address, port);
+  if (protocol == ForwardProtocol::tcp) {
+    if (!tcp_) tcp_ = std::make_unique<TcpForwards>(loop_);
+    tcp_->add(std::move(socket), target);
+  } else {
+    if (!udp_) udp_ = std::make_unique<UdpForwards>(loop_);
+    udp_->add(std::move(socket), target);
+  }
+}
+
+void Forwards::stop_listening() {
+  if (tcp_) tcp_->stop_listening();
+  udp_.reset();  // its replies leave through the same socket
+}
+
+void Forwards::clear() {
+  tcp_.reset();
+  udp_.reset();
+}
+
+}  // namespace bryo::monitor

@@ -1,0 +1,53 @@
+// Published ports whose packets nf_tables did not redirect (loopback and ::1 of the host): connections and datagrams
+// that arrive at a socket of the host go on to an address of the container. Bounded: kMaxConnections and kMaxSessions a
+// container; what is over waits in the kernel's queue (tcp) or takes the place of the longest idle (udp).
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+
+#include "base/unique_fd.hpp"
+#include "monitor/event_loop.hpp"
+#include "monitor/types.hpp"
+
+namespace bryo::monitor {
+
+inline constexpr std::size_t kMaxConnections = 4096;
+inline constexpr std::size_t kMaxSessions = 1024;
+// Docker's own proxy forgets a datagram's sender after this long.
+inline constexpr std::chrono::seconds kSessionIdle{90};
+
+struct ForwardTarget {
+  sockaddr_storage address{};
+  socklen_t size = 0;
+  // Throws Error{invalid_argument} unless the text is an IPv4 or IPv6 address.
+  static ForwardTarget parse(const std::string& address, std::uint16_t port);
+  int family() const { return address.ss_family; }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+};
+
+class TcpForwards;
+class UdpForwards;
+
+class Forwards {
+ public:
+  explicit Forwards(EventLoop& loop);
+  ~Forwards();
+
+  // Throws Error; then nothing was added.
+  void add(ForwardProtocol protocol, UniqueFd socket, const std::string& address, std::uint16_t port);
+  // Closes the sockets of the host: their ports are free at once. Connections go on.
+  void stop_listening();
+  // And the connections too.
+  void clear();
+
+ private:
+  EventLoop& loop_;
+  std::unique_ptr<TcpForwards> tcp_;  // made when needed
+  std::unique_ptr<UdpForwards> udp_;
+};
+
+}  // namespace bryo::monitor

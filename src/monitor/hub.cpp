@@ -1,0 +1,194 @@
+#include "monitor/hub.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/error.hpp"
+#include "monitor/exit_file.hpp"
+#include "monitor/hub_loop.hpp"
+#include "monitor/messages.hpp"
+#include "monitor/packet.hpp"
+
+namespace bryo::monitor {
+namespace {
+
+constexpr std::size_t kPortsAtOnce = 64;
+
+std::vector<int> numbers(const std::vector<UniqueFd>& descriptors) {
+  std::vector<int> out;
+  for (const UniqueFd& fd : descriptors) out.push_back(fd.get());
+  return out;
+}
+
+LaunchMessage to_message(const StartRequest& request) {
+  return {request.container_id, request.runtime_directory, request.plan,
+          request.cgroup_path,  request.cgroup_limits,     request.terminal,
+          request.open_stdin,   request.stdin_once,        request.log,
+          request.console_size, request.wait_for_network};
+}
+
+// Several packets when there are more sockets than one may carry.
+std::vector<std::future<Packet>> submit_ports(MonitorConnection& connection, const std::vector<PortForward>& ports) {
+  std::vector<std::future<Packet>> answers;
+  std::size_t next = 0;
+  do {
+    SetPortsMessage message;
+    message.replace = next == 0;
+    std::vector<int> sockets;
+    for (; next < ports.size() && sockets.size() < kPortsAtOnce; ++next) {
+      message.forwards.push_back({ports[next].protocol, ports[next].target_address, ports[next].target_port});
+      sockets.push_back(ports[next].socket.get());
+    }
+    answers.push_back(connection.submit(MessageType::set_ports, to_wire(message), sockets));
+  } while (next < ports.size());
+  return answers;
+}
+
+// A connection to a monitor that somebody else started; empty when nobody listens.
+UniqueFd connect_to(const std::string& runtime_directory) {
+  const UniqueFd directory(::open(runtime_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!directory) {
+    if (errno == ENOENT) return {};
+    fail_errno("open runtime directory {}", runtime_directory);
+  }
+  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!socket) fail_errno("make a control socket");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto path = fmt::format("/proc/self/fd/{}/{}", directory.get(), kControlSocketName);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED || errno == EAGAIN) return {};
+    fail_errno("connect to {}/{}", runtime_directory, kControlSocketName);
+  }
+  if (!peer_is_trusted(socket.get()))
+    fail(ErrorKind::permission, "{}/{} belongs to somebody else", runtime_directory, kControlSocketName);
+  return socket;
+}
+
+}  // namespace
+
+MonitorHub::MonitorHub(MonitorProgram program, MonitorListener& listener)
+    : loop_(std::make_unique<Loop>(std::move(program), listener)) {}
+
+MonitorHub::~MonitorHub() = default;
+
+std::shared_ptr<Monitor> MonitorHub::spawn(StartRequest request) {
+  if (request.plan_descriptors.size() + 1 > kMaxDescriptors)
+    fail(ErrorKind::invalid_argument, "container {} needs {} descriptors; at most {} can be passed",
+         request.container_id, request.plan_descriptors.size(), kMaxDescriptors - 1);
+  loop_->wait_until_gone(request.container_id);
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) fail_errno("make the control socket pair");
+  UniqueFd ours(fds[0]);
+  loop_->start_program(request.container_id, UniqueFd(fds[1]));
+  // Silent until it runs: before that, the callers hear of every failure themselves.
+  const auto connection = std::make_shared<MonitorConnection>(request.container_id, std::move(ours));
+  auto monitor = std::make_shared<Monitor>(connection);
+  loop_->watch(connection);
+  const UniqueFd memory = to_memory(to_wire(to_message(request)));
+  std::vector<int> descriptors{memory.get()};
+  for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
+  auto created = connection->submit(MessageType::launch, {}, descriptors);
+  std::vector<std::future<Packet>> ports;
+  if (!request.ports.empty()) ports = submit_ports(*connection, request.ports);
+  connection->expect_launch(std::move(created), std::move(ports));
+  return monitor;
+}
+
+std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, const std::string& runtime_directory) {
+  UniqueFd socket = connect_to(runtime_directory);
+  if (!socket) return nullptr;
+  const auto connection = std::make_shared<MonitorConnection>(container_id, std::move(socket));
+  auto monitor = std::make_shared<Monitor>(connection);
+  loop_->watch(connection);
+  try {
+    connection->call(MessageType::status, {}, {}, std::chrono::seconds(10), true);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::unavailable) return nullptr;  // it left just now
+    throw;
+  }
+  return monitor;
+}
+
+std::optional<ExitInfo> MonitorHub::read_exit(const std::string& runtime_directory) {
+  return read_exit_file(runtime_directory);
+}
+
+Monitor::Monitor(std::shared_ptr<MonitorConnection> connection) : connection_(std::move(connection)) {}
+
+Monitor::~Monitor() {
+  if (connection_->closed()) return;  // the hub keeps the connection until the monitor has cleared everything away
+  connection_->silence();
+  connection_->hang_up();
+}
+
+const std::string& Monitor::container_id() const { return connection_->container_id(); }
+
+UniqueFd Monitor::network_namespace() {
+  connection_->wait_launched();
+  return connection_->take_network_namespace();
+}
+
+Started Monitor::start() {
+  connection_->wait_launched();
+  constexpr std::chrono::seconds patience{120};
+  const Packet answer = connection_->call(MessageType::start, {}, {}, patience, true);
+  auto started = from_wire<StartedMessage>(answer.payload);
+  return {started.pid, started.start_time, std::move(started.warnings)};
+}
+
+UniqueFd Monitor::attach(const AttachRequest& request) {
+  connection_->wait_launched();
+  const AttachMessage message{request.stdin_stream, request.stdout_stream, request.stderr_stream};
+  Packet answer = connection_->call(MessageType::attach, to_wire(message));
+  if (answer.descriptors.empty()) fail(ErrorKind::internal, "the monitor gave no stream to attach to");
+  return std::move(answer.descriptors.front());
+}
+
+ExecStarted Monitor::exec(ExecRequest request) {
+  constexpr std::chrono::seconds patience{60};
+  const AttachMessage attach{request.attach.stdin_stream, request.attach.stdout_stream, request.attach.stderr_stream};
+  const ExecMessage message{request.exec_id, std::move(request.plan), request.terminal, attach, request.console_size};
+  const UniqueFd memory = to_memory(to_wire(message));
+  std::vector<int> descriptors{memory.get()};
+  for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
+  Packet answer = connection_->call(MessageType::exec, {}, descriptors, patience);
+  auto started = from_wire<StartedMessage>(answer.payload);
+  ExecStarted result{started.pid, std::move(started.warnings), {}};
+  if (!answer.descriptors.empty()) result.stream = std::move(answer.descriptors.front());
+  return result;
+}
+
+void Monitor::resize(const std::string& exec_id, ConsoleSize size) {
+  connection_->call(MessageType::resize, to_wire(ResizeMessage{exec_id, size}));
+}
+
+void Monitor::signal(int number) { connection_->call(MessageType::signal, to_wire(SignalMessage{number})); }
+
+void Monitor::set_ports(std::vector<PortForward> ports) {
+  for (auto& answer : submit_ports(*connection_, ports))
+    connection_->wait(answer, MessageType::set_ports, std::chrono::seconds(10));
+}
+
+void Monitor::reopen_log() { connection_->call(MessageType::reopen_log, {}); }
+
+MonitorStatus Monitor::status() {
+  const Packet answer = connection_->call(MessageType::status, {});
+  const auto message = from_wire<StatusMessage>(answer.payload);
+  MonitorStatus status;
+  status.process = {message.pid, message.start_time, {}};
+  status.started = message.started;
+  if (message.exit) status.exit = to_exit_info(*message.exit);
+  status.running_execs = message.running_execs;
+  status.log_lines_dropped = message.log_lines_dropped;
+  return status;
+}
+
+void Monitor::close() { connection_->close(); }
+
+}  // namespace bryo::monitor

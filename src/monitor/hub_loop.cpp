@@ -1,0 +1,164 @@
+#include "monitor/hub_loop.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.hpp"
+#include "monitor/protocol.hpp"
+
+namespace bryo::monitor {
+namespace {
+
+constexpr std::chrono::seconds kGonePatience{15};
+
+// posix_spawn's settings: a session of its own (Ctrl-C for bryod is not for containers), no signal blocked or ignored,
+// nothing of bryod's streams.
+class SpawnSettings {
+ public:
+  explicit SpawnSettings(int control) {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDWR, 0);
+    ::posix_spawn_file_actions_adddup2(&actions_, 0, 1);
+    ::posix_spawn_file_actions_adddup2(&actions_, 0, 2);
+    ::posix_spawn_file_actions_adddup2(&actions_, control, kControlDescriptor);
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::posix_spawnattr_setsigmask(&attributes_, &set);
+    ::sigfillset(&set);
+    ::posix_spawnattr_setsigdefault(&attributes_, &set);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+
+  pid_t spawn(const std::string& program, std::vector<char*> arguments) const {
+    arguments.push_back(nullptr);
+    char* environment[] = {nullptr};
+    pid_t pid = 0;
+    const int number = ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(), environment);
+    if (number != 0) throw Error::from_errno(number, "start bryo-monitor");
+    return pid;
+  }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+};
+
+}  // namespace
+
+MonitorHub::Loop::Loop(MonitorProgram program, MonitorListener& listener)
+    : program_(std::move(program)),
+      listener_(listener),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!epoll_ || !wake_) fail_errno("make the monitor hub's epoll");
+  add_watch(wake_.get(), 0);
+  thread_ = std::thread([this] { run(); });
+  ::pthread_setname_np(thread_.native_handle(), "monitor-hub");
+}
+
+MonitorHub::Loop::~Loop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(wake_.get(), &one, sizeof one));
+  thread_.join();
+  // Whoever still waits for an answer hears that there will be none; the monitors go on.
+  for (const auto& [key, connection] : connections_) {
+    connection->silence();
+    connection->ended(listener_);
+  }
+}
+
+void MonitorHub::Loop::start_program(const std::string& container_id, UniqueFd control) {
+  // Above the numbers that the file actions write to.
+  const UniqueFd high(::fcntl(control.get(), F_DUPFD_CLOEXEC, 10));
+  if (!high) fail_errno("copy the control descriptor");
+  const SpawnSettings settings(high.get());
+  std::string name = "bryo-monitor";
+  std::string id = container_id;
+  // The descriptor itself is gone in the new program (close-on-exec), its file is what runs.
+  const pid_t pid = settings.spawn(fmt::format("/proc/self/fd/{}", program_.descriptor()), {name.data(), id.data()});
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) fail_errno("pidfd_open of the monitor {}", pid);
+  const std::lock_guard lock(mutex_);
+  const Key key = next_key_++;
+  add_watch(process.get(), key);
+  processes_.emplace(key, std::move(process));
+}
+
+void MonitorHub::Loop::watch(const std::shared_ptr<MonitorConnection>& connection) {
+  const std::lock_guard lock(mutex_);
+  const Key key = next_key_++;
+  connections_.emplace(key, connection);
+  add_watch(connection->descriptor(), key);
+}
+
+void MonitorHub::Loop::wait_until_gone(const std::string& container_id) {
+  std::unique_lock lock(mutex_);
+  const bool gone = gone_.wait_for(lock, kGonePatience, [&] {
+    return std::none_of(connections_.begin(), connections_.end(),
+                        [&](const auto& item) { return item.second->container_id() == container_id; });
+  });
+  if (!gone)
+    fail(ErrorKind::unavailable, "the last run of container {} has not been cleared away: is a process stuck?",
+         container_id);
+}
+
+void MonitorHub::Loop::add_watch(int fd, Key key) const {
+  epoll_event event{EPOLLIN, {.u64 = key}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) fail_errno("epoll_ctl in the monitor hub");
+}
+
+void MonitorHub::Loop::run() {
+  epoll_event events[64];
+  while (true) {
+    const int count = ::epoll_wait(epoll_.get(), events, 64, -1);
+    for (int i = 0; i < count; ++i) {
+      if (events[i].data.u64 == 0) return;
+      on_event(events[i].data.u64);
+    }
+  }
+}
+
+void MonitorHub::Loop::on_event(Key key) {
+  std::shared_ptr<MonitorConnection> connection;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto process = processes_.find(key); process != processes_.end()) {
+      siginfo_t info{};
+      ::waitid(P_PIDFD, static_cast<id_t>(process->second.get()), &info, WEXITED);
+      processes_.erase(process);
+      return;
+    }
+    const auto found = connections_.find(key);
+    if (found == connections_.end()) return;
+    connection = found->second;
+  }
+  if (connection->receive(listener_)) return;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->descriptor(), nullptr);
+  connection->ended(listener_);
+  const std::lock_guard lock(mutex_);
+  connections_.erase(key);
+  gone_.notify_all();
+}
+
+}  // namespace bryo::monitor

@@ -1,0 +1,36 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.hpp"
+#include "monitor/hub.hpp"
+
+namespace bryo::monitor {
+
+MonitorProgram::MonitorProgram(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) fail_errno("open the monitor program {} (install it beside bryod)", path);
+  struct stat state {};
+  if (::fstat(file.get(), &state) < 0) fail_errno("fstat {}", path);
+  memory_.reset(::memfd_create("bryo-monitor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory_) fail_errno("memfd_create for the monitor program");
+  for (off_t done = 0; done < state.st_size;) {
+    const ssize_t count = ::sendfile(memory_.get(), file.get(), &done, static_cast<std::size_t>(state.st_size - done));
+    if (count <= 0) fail_errno("copy {} to memory", path);
+  }
+  // CVE-2019-5736: nothing in it can be changed any more, whoever opens it through /proc.
+  constexpr int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  if (::fcntl(memory_.get(), F_ADD_SEALS, seals) < 0) fail_errno("seal the monitor program");
+}
+
+MonitorProgram MonitorProgram::beside_this_program() {
+  char self[4096];
+  const ssize_t size = ::readlink("/proc/self/exe", self, sizeof self);
+  if (size <= 0 || size == static_cast<ssize_t>(sizeof self)) fail_errno("readlink /proc/self/exe");
+  const std::string path(self, static_cast<std::size_t>(size));
+  return MonitorProgram(path.substr(0, path.rfind('/') + 1) + "bryo-monitor");
+}
+
+}  // namespace bryo::monitor

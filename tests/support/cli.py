@@ -75,8 +75,9 @@ class Client:
 
     def background(self, *arguments, **popen):
         """A process whose output is read while it runs."""
+        popen = {"stdin": subprocess.DEVNULL, **popen}
         return subprocess.Popen([self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                stdin=subprocess.DEVNULL, env=self.environment, **popen)
+                                env=self.environment, **popen)
 
     def terminal(self, *arguments, rows=24, columns=80):
         return Terminal([self.program, *map(str, arguments)], self.environment, rows, columns)

@@ -9,7 +9,7 @@ namespace bryo {
 WorkerPool::WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time)
     : max_threads_(max_threads), idle_time_(idle_time) {}
 
-WorkerPool::~WorkerPool() {
+void WorkerPool::stop() {
   std::unique_lock lock(mutex_);
   stopping_ = true;
   work_ready_.notify_all();

@@ -22,8 +22,9 @@ class WorkerPool {
   using Clock = std::chrono::steady_clock;
 
   explicit WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time = std::chrono::seconds(5));
-  // Runs no further task, waits for those that run.
-  ~WorkerPool();
+  // Runs no further task, waits for those that run. The destructor does it, too.
+  void stop();
+  ~WorkerPool() { stop(); }
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 

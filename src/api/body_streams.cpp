@@ -78,6 +78,11 @@ bool BodyOutlet::gone() const {
   return abandoned_;
 }
 
+bool BodyOutlet::backlogged() const {
+  std::lock_guard lock(mutex_);
+  return queue_.size() > kCapacity / 8;
+}
+
 bool BodyOutlet::started() const {
   std::lock_guard lock(mutex_);
   return state_ != State::waiting;

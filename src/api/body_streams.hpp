@@ -53,6 +53,7 @@ class BodyOutlet final : public BodyWriter {
   void header(std::string name, std::string value) override { headers_.add(std::move(name), std::move(value)); }
   void start() override;
   bool gone() const override;
+  bool backlogged() const override;
   // Pool side, after the producer: nothing more comes. failed: break the connection.
   void finish(State how);
   bool started() const;

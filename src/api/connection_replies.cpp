@@ -1,5 +1,4 @@
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -9,6 +8,7 @@
 #include <ctime>
 
 #include "api/connection.hpp"
+#include "api/detach_keys.hpp"
 #include "api/errors.hpp"
 
 namespace bryo::api {
@@ -33,8 +33,10 @@ bool has_no_body(int status) { return status == 204 || status == 304 || status <
 }  // namespace
 
 struct Connection::Bridge {
-  Bridge(asio::io_context& loop, UniqueFd source) : fd(loop, source.release()) {}
+  Bridge(asio::io_context& loop, Reply::Hijack hijack)
+      : fd(loop, hijack.fd.release()), detach(std::move(hijack.detach_keys)) {}
   Descriptor fd;
+  DetachScanner detach;
 };
 
 std::string Connection::head_of(const Reply& reply, const Headers& more, Framing framing, std::size_t length) const {
@@ -57,7 +59,7 @@ asio::awaitable<bool> Connection::send_reply(std::shared_ptr<Exchange> exchange)
   if (auto* relay = std::get_if<Reply::Relay>(&reply.body))
     co_return co_await send_relay(*exchange, std::move(relay->fd));
   if (auto* hijack = std::get_if<Reply::Hijack>(&reply.body))
-    co_return co_await send_hijack(*exchange, std::move(hijack->fd));
+    co_return co_await send_hijack(*exchange, std::move(*hijack));
   allow(core_.options.write_time);
   co_return co_await send_text(reply, std::get<std::string>(reply.body));
 }
@@ -158,9 +160,9 @@ std::string Connection::hijack_head(const Exchange& exchange) const {
   return head += "\r\n";
 }
 
-asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, UniqueFd fd) {
+asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, Reply::Hijack hijack) {
   current_.reset();  // from here on, the client's end of file is only the end of its input
-  const auto bridge = std::make_shared<Bridge>(core_.loop, std::move(fd));
+  const auto bridge = std::make_shared<Bridge>(core_.loop, std::move(hijack));
   const std::string head = hijack_head(exchange);
   bool alive = co_await transport_->write(head, "");
   asio::co_spawn(
@@ -189,17 +191,22 @@ asio::awaitable<void> Connection::pump_to_engine(std::shared_ptr<Bridge> bridge)
       co_await data_.wait();
       continue;
     }
-    std::string piece;
-    piece.swap(in_);
+    const std::string piece = bridge->detach.filter(std::exchange(in_, {}));
     space_.set();
-    if (!writable) continue;  // the process closed its input; its output goes on
+    if (!writable || piece.empty()) {  // a process that closed its input may still have output
+      if (bridge->detach.detached()) break;
+      continue;
+    }
     error_code error;
     co_await asio::async_write(bridge->fd, asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
     writable = !error;
+    if (bridge->detach.detached()) break;
   }
   if (!bridge->fd.is_open()) co_return;
-  ::shutdown(bridge->fd.native_handle(), SHUT_WR);
-  co_await transport_->hung_up();
+  if (!bridge->detach.detached()) {
+    ::shutdown(bridge->fd.native_handle(), SHUT_WR);
+    co_await transport_->hung_up();
+  }
   error_code ignored;
   bridge->fd.close(ignored);
 }

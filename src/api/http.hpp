@@ -80,6 +80,8 @@ class BodyWriter : public ByteSink {
   // Lets the status line and headers go now, before there is a body.
   virtual void start() = 0;
   virtual bool gone() const = 0;
+  // Much is written and not yet read by the client: a good moment to leave out what is not needed.
+  virtual bool backlogged() const = 0;
 };
 
 class Reply {
@@ -102,6 +104,7 @@ class Reply {
   };
   struct Hijack {
     UniqueFd fd;
+    std::string detach_keys;
   };
   struct Later {
     Begin begin;
@@ -121,7 +124,8 @@ class Reply {
   // Copies the descriptor (pipe or socket) to the client until end of file, every piece at once.
   static Reply relay(std::string content_type, UniqueFd fd);
   // 101 (200 for clients that did not ask to upgrade), then raw bytes both ways; each side's end of file is passed on.
-  static Reply hijack(std::string content_type, UniqueFd fd);
+  // When the client sends the bytes of detach_keys (none when empty), its connection ends.
+  static Reply hijack(std::string content_type, UniqueFd fd, std::string detach_keys = "");
   // `begin` runs on the handler's thread. headers_first: the status line leaves as soon as begin has returned.
   static Reply later(std::string content_type, bool headers_first, Begin begin);
 

@@ -1,0 +1,81 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "api/detach_keys.hpp"
+#include "api/handler_tools.hpp"
+#include "api/routes.hpp"
+#include "engine/engine.hpp"
+
+namespace bryo::api {
+namespace {
+
+Reply create(engine::Engine& engine, Request& request) {
+  auto wanted = read_json_as<engine::ExecCreateRequest>(request);
+  if (wanted.cmd.empty()) fail(ErrorKind::invalid_argument, "No exec command specified");
+  if (request.older_than(42)) wanted.console_size.reset();
+  if (!wanted.detach_keys.empty()) static_cast<void>(parse_detach_keys(wanted.detach_keys));
+  const std::string id = engine.exec_create(request.parameter("id"), wanted);
+  return Reply::json(201, json::Object{{"Id", json::encode(id)}});
+}
+
+// A stream of one text: how `docker exec` learns that its command could not be run, as from a runtime's standard
+// output.
+UniqueFd stream_of(std::string text, bool tty) {
+  if (!tty) {
+    const auto size = static_cast<std::uint32_t>(text.size());
+    const std::array<char, 8> frame{1,
+                                    0,
+                                    0,
+                                    0,
+                                    static_cast<char>(size >> 24),
+                                    static_cast<char>(size >> 16),
+                                    static_cast<char>(size >> 8),
+                                    static_cast<char>(size)};
+    text.insert(0, frame.data(), frame.size());
+  }
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) fail_errno("pipe2");
+  UniqueFd reader(ends[0]);
+  const UniqueFd writer(ends[1]);
+  if (::write(writer.get(), text.data(), text.size()) < 0) fail_errno("write to a pipe");
+  return reader;
+}
+
+std::string detach_sequence(engine::Engine& engine, const std::string& id) {
+  const std::string keys = engine.exec_inspect(id).detach_keys;
+  return parse_detach_keys(keys.empty() ? kDefaultDetachKeys : std::string_view(keys));
+}
+
+Reply start(engine::Engine& engine, Request& request) {
+  const std::string& id = request.parameter("id");
+  auto wanted = read_json_as<engine::ExecStartRequest>(request);
+  if (request.older_than(42) || !wanted.tty) wanted.console_size.reset();
+  try {
+    engine::Stream stream = engine.exec_start(id, wanted);
+    if (wanted.detach) return Reply::empty(200);
+    std::string keys = stream.tty ? detach_sequence(engine, id) : "";
+    return Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+  } catch (const Error& error) {
+    if (wanted.detach || error.exit_code() == 0) throw;
+    return Reply::hijack(stream_type(request, wanted.tty), stream_of(error.message() + "\r\n", wanted.tty));
+  }
+}
+
+Reply resize(engine::Engine& engine, Request& request) {
+  engine.exec_resize(request.parameter("id"), required_size(request, "h"), required_size(request, "w"));
+  return Reply::empty(200);
+}
+
+}  // namespace
+
+void add_exec_routes(Router& router, engine::Engine& engine) {
+  router.add(Method::post, "/containers/{id}/exec", [&](Request& request) { return create(engine, request); });
+  router.add(Method::post, "/exec/{id}/start", [&](Request& request) { return start(engine, request); });
+  router.add(Method::post, "/exec/{id}/resize", [&](Request& request) { return resize(engine, request); });
+  router.add(Method::get, "/exec/{id}/json",
+             [&](Request& request) { return Reply::json_of(200, engine.exec_inspect(request.parameter("id"))); });
+}
+
+}  // namespace bryo::api

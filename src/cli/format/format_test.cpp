@@ -68,7 +68,9 @@ TEST(Units, BinarySizesAreRead) {
 
 TEST(Escape, TheDaemonCannotDriveTheTerminal) {
   EXPECT_EQ(terminal_safe("a\x1b[2Jb\x07"), "a\\x1b[2Jb\\x07");
-  EXPECT_EQ(terminal_safe("\xc2\x9b" "2J"), "\\x9b2J");
+  EXPECT_EQ(terminal_safe("\xc2\x9b"
+                          "2J"),
+            "\\x9b2J");
   EXPECT_EQ(terminal_safe("é\t\n", true), "é\t\n");
   EXPECT_EQ(terminal_safe("é\t\n"), "é\\x09\\x0a");
 }
@@ -98,7 +100,8 @@ TEST(Json, NumbersAndTextAsGo) {
 const ListStyle kStyle = {"{{.ID}}\t{{.Name}}", "{{.ID}}", {{"ID", "THE ID"}, {"Name", "NAME"}}, "*formatter.X"};
 
 std::vector<Row> rows() {
-  return {{json::parse(R"({"Name":"one","ID":"1"})"), nullptr}, {json::parse("{\"Name\":\"two\\u001b\",\"ID\":\"2\"}"), nullptr}};
+  return {{json::parse(R"({"Name":"one","ID":"1"})"), nullptr},
+          {json::parse("{\"Name\":\"two\\u001b\",\"ID\":\"2\"}"), nullptr}};
 }
 
 TEST(Listing, TablesQuietTemplatesAndJson) {

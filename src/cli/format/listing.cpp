@@ -51,8 +51,7 @@ std::string table(const ListStyle& style, const std::string& body, const std::ve
   const Template tmpl = parsed(body);
   json::Object headings;
   for (const Column& column : style.columns)
-    headings.emplace(boost::json::string_view(column.field.data(), column.field.size()),
-                     std::string(column.heading));
+    headings.emplace(boost::json::string_view(column.field.data(), column.field.size()), std::string(column.heading));
   const json::Value root = headings;
   Template::Data data;
   data.root = &root;

@@ -21,10 +21,10 @@ struct Column {
 };
 
 struct ListStyle {
-  std::string_view table;              // default columns: "{{.ID}}\t{{.Image}}"
-  std::string_view quiet;              // what -q prints a row; empty: no -q
-  std::vector<Column> columns;         // every field that a row has
-  std::string_view type = "formatter"; // Go's type name in errors
+  std::string_view table;               // default columns: "{{.ID}}\t{{.Image}}"
+  std::string_view quiet;               // what -q prints a row; empty: no -q
+  std::vector<Column> columns;          // every field that a row has
+  std::string_view type = "formatter";  // Go's type name in errors
 };
 
 struct Row {

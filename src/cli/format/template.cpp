@@ -24,9 +24,9 @@ constexpr int kMaxIncludes = 50;
 
 // Fields that Docker's types leave out of JSON when empty: asking for them is no error.
 constexpr std::array<std::string_view, 19> kOptionalFields = {
-    "Health",  "Healthcheck", "SizeRw",      "SizeRootFs", "StopTimeout", "StopSignal",   "Init",
-    "Tmpfs",   "Sysctls",     "Annotations", "StorageOpt", "Shell",       "Mounts",       "MacAddress",
-    "Warnings", "ExposedPorts", "OnBuild",   "UsageData",  "Status"};
+    "Health",   "Healthcheck",  "SizeRw",      "SizeRootFs", "StopTimeout", "StopSignal", "Init",
+    "Tmpfs",    "Sysctls",      "Annotations", "StorageOpt", "Shell",       "Mounts",     "MacAddress",
+    "Warnings", "ExposedPorts", "OnBuild",     "UsageData",  "Status"};
 
 // A value and the field name under which it was found; `value` null for "<no value>".
 struct Found {
@@ -288,8 +288,7 @@ class Renderer {
   Found field(Found from, const std::string& name, bool last, const Operand& word) {
     const Place place{word.source, word.position};
     if (from.value == nullptr) complain(place, fmt::format("nil data; no entry for key \"{}\"", name));
-    if (!from.value->is_object())
-      complain(place, fmt::format("can't evaluate field {} in type interface {{}}", name));
+    if (!from.value->is_object()) complain(place, fmt::format("can't evaluate field {} in type interface {{}}", name));
     const auto& object = from.value->get_object();
     for (const auto& item : object)
       if (std::string_view(item.key().data(), item.key().size()) == name) return {&item.value(), name};
@@ -298,7 +297,8 @@ class Renderer {
         return {&item.value(), name};
     // The zero value of a map of strings.
     if (is_map_name(from.name) && from.name != "Ports") return {};
-    if (last && data_.type.empty() && std::find(kOptionalFields.begin(), kOptionalFields.end(), name) != kOptionalFields.end())
+    if (last && data_.type.empty() &&
+        std::find(kOptionalFields.begin(), kOptionalFields.end(), name) != kOptionalFields.end())
       return {keep(Value()), name};
     if (data_.type.empty()) complain(place, fmt::format("map has no entry for key \"{}\"", name));
     complain(place, fmt::format("can't evaluate field {} in type {}", name, data_.type));

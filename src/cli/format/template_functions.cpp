@@ -83,7 +83,8 @@ Value fn_index(Arguments a) {
     } else if (at->is_object()) {
       const std::string key = text_of(*index);
       const Value* found = at->get_object().if_contains(key);
-      if (found == nullptr) return Value("");  // Go's zero value; Docker's maps hold strings, or lists to test with {{if}}
+      if (found == nullptr)
+        return Value("");  // Go's zero value; Docker's maps hold strings, or lists to test with {{if}}
       at = found;
     } else if (at->is_null()) {
       complain("index of untyped nil");
@@ -148,8 +149,9 @@ Value fn_html(Arguments a) {
   return Value(replaced(go_print(a), "\"'&<>", {"&#34;", "&#39;", "&amp;", "&lt;", "&gt;"}));
 }
 Value fn_js(Arguments a) {
-  return Value(replaced(go_print(a), "\\'\"<>&=\n\r\t", {"\\\\", "\\'", "\\\"", "\\u003C", "\\u003E", "\\u0026",
-                                                        "\\u003D", "\\u000A", "\\u000D", "\\u0009"}));
+  return Value(
+      replaced(go_print(a), "\\'\"<>&=\n\r\t",
+               {"\\\\", "\\'", "\\\"", "\\u003C", "\\u003E", "\\u0026", "\\u003D", "\\u000A", "\\u000D", "\\u0009"}));
 }
 Value fn_urlquery(Arguments a) {
   std::string out;

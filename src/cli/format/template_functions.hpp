@@ -1,4 +1,5 @@
-// The functions that a template may call: Go's own and Docker's (json, split, join, title, lower, upper, pad, truncate).
+// The functions that a template may call: Go's own and Docker's (json, split, join, title, lower, upper, pad,
+// truncate).
 #pragma once
 
 #include <span>

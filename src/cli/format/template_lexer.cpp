@@ -151,8 +151,8 @@ class Lexer {
     const std::size_t start = at_++;
     while (at_ < source_.size()) {
       const char c = source_[at_];
-      const bool exponent_sign = (c == '+' || c == '-') && std::string_view("eEpP").find(source_[at_ - 1]) !=
-                                                                std::string_view::npos;
+      const bool exponent_sign =
+          (c == '+' || c == '-') && std::string_view("eEpP").find(source_[at_ - 1]) != std::string_view::npos;
       if (!is_word(c) && c != '.' && !exponent_sign) break;
       ++at_;
     }

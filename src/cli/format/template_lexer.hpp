@@ -10,16 +10,16 @@ namespace bryo::cli::tmpl {
 struct Token {
   enum class Kind {
     text,
-    open,        // {{
-    close,       // }}
-    word,        // identifier or keyword
-    field,       // .Name
-    dot,         // .
-    variable,    // $ or $name
+    open,      // {{
+    close,     // }}
+    word,      // identifier or keyword
+    field,     // .Name
+    dot,       // .
+    variable,  // $ or $name
     number,
-    character,   // 'c', value in `text`
-    string,      // quoted or raw, unescaped in `text`
-    symbol,      // | ( ) , = :=
+    character,  // 'c', value in `text`
+    string,     // quoted or raw, unescaped in `text`
+    symbol,     // | ( ) , = :=
     space,
     end,
   };

@@ -232,7 +232,8 @@ class Parser {
         word(token, operand);
         break;
       default:
-        if (token.kind != K::symbol || token.text != "(") fail_at(token.position, "unexpected " + quoted(token) + " in operand");
+        if (token.kind != K::symbol || token.text != "(")
+          fail_at(token.position, "unexpected " + quoted(token) + " in operand");
         operand.kind = Operand::Kind::chain;
         operand.pipe = std::make_shared<Pipe>(pipeline_until(K::symbol, ")", "parenthesized pipeline"));
     }

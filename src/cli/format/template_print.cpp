@@ -14,14 +14,42 @@ namespace {
 
 using Kind = boost::json::kind;
 
-constexpr std::array<std::string_view, 22> kMapNames = {
-    "Labels",     "Ports",      "Networks",   "Data",     "Options",     "Annotations", "Sysctls",  "Tmpfs",
-    "Volumes",    "DriverOpts", "StorageOpt", "Config",   "Containers",  "PortBindings", "Runtimes", "Status",
-    "IndexConfigs", "ExposedPorts", "AuxiliaryAddresses", "Services", "LogOpts", "EndpointsConfig"};
+constexpr std::array<std::string_view, 22> kMapNames = {"Labels",
+                                                        "Ports",
+                                                        "Networks",
+                                                        "Data",
+                                                        "Options",
+                                                        "Annotations",
+                                                        "Sysctls",
+                                                        "Tmpfs",
+                                                        "Volumes",
+                                                        "DriverOpts",
+                                                        "StorageOpt",
+                                                        "Config",
+                                                        "Containers",
+                                                        "PortBindings",
+                                                        "Runtimes",
+                                                        "Status",
+                                                        "IndexConfigs",
+                                                        "ExposedPorts",
+                                                        "AuxiliaryAddresses",
+                                                        "Services",
+                                                        "LogOpts",
+                                                        "EndpointsConfig"};
 // Pointers in docker's types: null prints as <nil>, not as an empty list.
-constexpr std::array<std::string_view, 13> kPointerNames = {
-    "Health",   "Healthcheck", "OomKillDisable", "PidsLimit",   "Init",      "IPAMConfig",      "StopTimeout",
-    "SizeRw",   "SizeRootFs",  "UsageData",      "ClusterVolume", "MemorySwappiness", "ImageManifestDescriptor"};
+constexpr std::array<std::string_view, 13> kPointerNames = {"Health",
+                                                            "Healthcheck",
+                                                            "OomKillDisable",
+                                                            "PidsLimit",
+                                                            "Init",
+                                                            "IPAMConfig",
+                                                            "StopTimeout",
+                                                            "SizeRw",
+                                                            "SizeRootFs",
+                                                            "UsageData",
+                                                            "ClusterVolume",
+                                                            "MemorySwappiness",
+                                                            "ImageManifestDescriptor"};
 
 std::string_view view(const boost::json::string& text) { return {text.data(), text.size()}; }
 

@@ -52,7 +52,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{.State}}", "{running true 23593 0}"}, Case{"{{.Config.ExposedPorts}}", "map[80/tcp:{} 90/udp:{}]"},
         Case{"{{index .Config.Labels \"nope\"}}x", "x"}, Case{"{{.Config.Labels.nope}}", "<no value>"},
         Case{"{{.Config.Entrypoint}} {{json .Config.Entrypoint}}", "[] null"}, Case{"{{.HostConfig.NanoCPUs}}", "5"},
-        Case{"{{json .Config.Env}}", R"(["X=y","PATH=/bin"])"}, Case{"{{json .State}}", R"({"Status":"running","Running":true,"Pid":23593,"ExitCode":0})"},
+        Case{"{{json .Config.Env}}", R"(["X=y","PATH=/bin"])"},
+        Case{"{{json .State}}", R"({"Status":"running","Running":true,"Pid":23593,"ExitCode":0})"},
         Case{"{{(index (index .NetworkSettings.Ports \"80/tcp\") 0).HostPort}}", "8080"},
         Case{"{{$.Name}} {{with .State}}{{.Pid}} {{$.Name}}{{end}}", "/web 23593 /web"}));
 
@@ -63,8 +64,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{range $p, $c := .NetworkSettings.Ports}}{{$p}}->{{(index $c 0).HostPort}} {{end}}",
              "80/tcp->8080 90/udp->32768 "},
         Case{"{{range $i, $e := .Config.Env}}{{if $i}},{{end}}{{$e}}{{else}}none{{end}}", "X=y,PATH=/bin"},
-        Case{"{{range .HostConfig.CapAdd}}x{{else}}none{{end}}", "none"}, Case{"{{range .Args}}[{{.}}]{{end}}", "[10000]"},
-        Case{"{{if .State.Running}}up{{else}}down{{end}}", "up"},
+        Case{"{{range .HostConfig.CapAdd}}x{{else}}none{{end}}", "none"},
+        Case{"{{range .Args}}[{{.}}]{{end}}", "[10000]"}, Case{"{{if .State.Running}}up{{else}}down{{end}}", "up"},
         Case{"{{if eq .State.ExitCode 1}}a{{else if eq .State.ExitCode 0}}b{{else}}c{{end}}", "b"},
         Case{"{{with $x := .Id}}{{len $x}}{{else}}no{{end}}", "64"}, Case{"{{with .HostConfig.CapAdd}}x{{end}}", ""},
         Case{"{{range .Config.Env}}{{break}}{{end}}b", "b"},
@@ -99,9 +100,14 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Errors, Inspect,
     testing::Values(
-        Case{"{{.Foo}}", "template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\""},
-        Case{"{{.Id.x}}", "template parsing error: template: :1:2: executing \"\" at <.Id.x>: can't evaluate field x in type interface {}"},
-        Case{"{{index .Config.Env 5}}", "template parsing error: template: :1:2: executing \"\" at <index .Config.Env 5>: error calling index: index out of range: 5"},
+        Case{"{{.Foo}}",
+             "template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\""},
+        Case{"{{.Id.x}}",
+             "template parsing error: template: :1:2: executing \"\" at <.Id.x>: can't evaluate field x in type "
+             "interface {}"},
+        Case{"{{index .Config.Env 5}}",
+             "template parsing error: template: :1:2: executing \"\" at <index .Config.Env 5>: error calling index: "
+             "index out of range: 5"},
         Case{"{{if}}", "template parsing error: template: :1: missing value for if"},
         Case{"{{range}}", "template parsing error: template: :1: missing value for range"},
         Case{"{{.x", "template parsing error: template: :1: unclosed action"},
@@ -110,14 +116,27 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{\"x}}", "template parsing error: template: :1: unterminated quoted string"},
         Case{"{{end}}", "template parsing error: template: :1: unexpected {{end}}"},
         Case{"{{if .Id}}", "template parsing error: template: :1: unexpected EOF"},
-        Case{"{{lt 1 \"a\"}}", "template parsing error: template: :1:2: executing \"\" at <lt 1 \"a\">: error calling lt: incompatible types for comparison"},
+        Case{"{{lt 1 \"a\"}}",
+             "template parsing error: template: :1:2: executing \"\" at <lt 1 \"a\">: error calling lt: incompatible "
+             "types for comparison"},
         Case{"{{nil}}", "template parsing error: template: :1:2: executing \"\" at <nil>: nil is not a command"},
-        Case{"{{len 3}}", "template parsing error: template: :1:2: executing \"\" at <len 3>: error calling len: len of type int"},
-        Case{"{{and}}", "template parsing error: template: :1:2: executing \"\" at <and>: wrong number of args for and: want at least 1 got 0"},
-        Case{"{{len}}", "template parsing error: template: :1:2: executing \"\" at <len>: wrong number of args for len: want 1 got 0"},
-        Case{"{{.Name \"x\"}}", "template parsing error: template: :1:2: executing \"\" at <.Name>: Name is not a method but has arguments"},
-        Case{"{{.NetworkSettings.Ports.x}}", "template parsing error: template: :1:2: executing \"\" at <.NetworkSettings.Ports.x>: map has no entry for key \"x\""},
-        Case{"{{.State.Health.Status}}", "template parsing error: template: :1:2: executing \"\" at <.State.Health.Status>: map has no entry for key \"Health\""}));
+        Case{"{{len 3}}",
+             "template parsing error: template: :1:2: executing \"\" at <len 3>: error calling len: len of type int"},
+        Case{"{{and}}",
+             "template parsing error: template: :1:2: executing \"\" at <and>: wrong number of args for and: want at "
+             "least 1 got 0"},
+        Case{"{{len}}",
+             "template parsing error: template: :1:2: executing \"\" at <len>: wrong number of args for len: want 1 "
+             "got 0"},
+        Case{"{{.Name \"x\"}}",
+             "template parsing error: template: :1:2: executing \"\" at <.Name>: Name is not a method but has "
+             "arguments"},
+        Case{"{{.NetworkSettings.Ports.x}}",
+             "template parsing error: template: :1:2: executing \"\" at <.NetworkSettings.Ports.x>: map has no entry "
+             "for key \"x\""},
+        Case{"{{.State.Health.Status}}",
+             "template parsing error: template: :1:2: executing \"\" at <.State.Health.Status>: map has no entry for "
+             "key \"Health\""}));
 
 TEST(Template, RecursionIsBounded) {
   EXPECT_NE(inspect("{{define \"x\"}}{{template \"x\"}}{{end}}{{template \"x\"}}").find("maximum template depth"),

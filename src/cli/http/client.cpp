@@ -70,7 +70,8 @@ std::string Answer::text() {
   std::string out;
   std::array<char, 16 << 10> block;
   while (const std::size_t got = read(block)) {
-    if (out.size() + got > kMaxText) fail(ErrorKind::exhausted, "the daemon's answer is larger than {} bytes", kMaxText);
+    if (out.size() + got > kMaxText)
+      fail(ErrorKind::exhausted, "the daemon's answer is larger than {} bytes", kMaxText);
     out.append(block.data(), got);
   }
   return out;

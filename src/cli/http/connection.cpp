@@ -47,8 +47,10 @@ Head Connection::read_head() {
       input_.erase(0, end + 4);
       return head;
     }
-    if (input_.size() > kMaxHeadBytes) fail(ErrorKind::unavailable, "malformed HTTP answer from the daemon: head too large");
-    if (!fill()) fail(ErrorKind::unavailable, "error during connect: the daemon closed the connection without an answer");
+    if (input_.size() > kMaxHeadBytes)
+      fail(ErrorKind::unavailable, "malformed HTTP answer from the daemon: head too large");
+    if (!fill())
+      fail(ErrorKind::unavailable, "error during connect: the daemon closed the connection without an answer");
   }
 }
 
@@ -157,7 +159,8 @@ std::size_t Connection::read_chunked(std::span<char> into) {
       body_ = Body::none;
       return 0;
     }
-    if (step.consumed == 0 && !fill()) fail(ErrorKind::unavailable, "unexpected EOF: the daemon's answer was cut short");
+    if (step.consumed == 0 && !fill())
+      fail(ErrorKind::unavailable, "unexpected EOF: the daemon's answer was cut short");
   }
 }
 

@@ -51,7 +51,7 @@ class Connection {
 
   std::unique_ptr<Transport> transport_;
   std::string authority_;
-  std::string input_;  // received, not yet used
+  std::string input_;   // received, not yet used
   std::string output_;  // of the source's body: framed, not yet sent
   BodySource source_;
   Body body_ = Body::none;

@@ -29,7 +29,8 @@ std::string encode(std::string_view text, std::string_view kept) {
 
 [[noreturn]] void refuse(std::string_view text) {
   fail(ErrorKind::invalid_argument,
-       "unable to parse docker host `{}`: expected unix:///PATH, tcp://HOST[:PORT] or an absolute path", printable(text));
+       "unable to parse docker host `{}`: expected unix:///PATH, tcp://HOST[:PORT] or an absolute path",
+       printable(text));
 }
 
 // "host:port", "[v6]:port", "host" or ":port".
@@ -69,7 +70,8 @@ Endpoint Endpoint::parse(std::string_view text) {
   if (rest.empty() || rest.find_first_of("\r\n ") != std::string_view::npos) refuse(text);
   if (scheme == "unix") {
     constexpr std::size_t longest = 107;  // sun_path
-    if (rest.size() > longest) fail(ErrorKind::invalid_argument, "socket path \"{}\" is too long: {} bytes at most", rest, longest);
+    if (rest.size() > longest)
+      fail(ErrorKind::invalid_argument, "socket path \"{}\" is too long: {} bytes at most", rest, longest);
     out.path = rest;
     return out;
   }

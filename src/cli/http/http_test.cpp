@@ -23,7 +23,8 @@ TEST(Endpoint, FormsOfHosts) {
   EXPECT_EQ(Endpoint::parse("[::1]:99").authority(), "[::1]:99");
   EXPECT_EQ(Endpoint::parse("example.org").port, 2375);
   EXPECT_EQ(Endpoint::parse("https://example.org").port, 2376);
-  for (const char* bad : {"", "ftp://x", "tcp://", "tcp://x:0", "tcp://x:99999", "tcp://x/path", "tcp://a b", "unix://"})
+  for (const char* bad :
+       {"", "ftp://x", "tcp://", "tcp://x:0", "tcp://x:99999", "tcp://x/path", "tcp://a b", "unix://"})
     EXPECT_THROW(Endpoint::parse(bad), Error) << bad;
   EXPECT_THROW(Endpoint::parse("unix:///" + std::string(200, 'x')), Error);
 }
@@ -38,8 +39,8 @@ TEST(Message, HeadsAreParsed) {
   EXPECT_EQ(head.status, 404);
   EXPECT_EQ(head.header("api-version"), "1.41");
   EXPECT_EQ(head.header("x"), "y");
-  for (const char* bad : {"", "\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 200 OK\r\nnocolon\r\n\r\n",
-                          "HTTP/1.1 999 OK\r\n\r\n"})
+  for (const char* bad : {"", "\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n",
+                          "HTTP/1.1 200 OK\r\nnocolon\r\n\r\n", "HTTP/1.1 999 OK\r\n\r\n"})
     EXPECT_THROW(parse_head(bad), Error) << bad;
   std::string many = "HTTP/1.1 200 OK\r\n";
   for (int i = 0; i < 1000; ++i) many += "a: b\r\n";

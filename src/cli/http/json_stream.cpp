@@ -30,7 +30,8 @@ void JsonStream::feed(std::string_view bytes) {
     const std::size_t used = parser_.write_some(bytes.data(), bytes.size(), error);
     if (error) fail(ErrorKind::unavailable, "malformed JSON from the daemon: {}", error.message());
     size_ += used;
-    if (size_ > kMaxValue) fail(ErrorKind::unavailable, "a JSON value from the daemon is larger than {} bytes", kMaxValue);
+    if (size_ > kMaxValue)
+      fail(ErrorKind::unavailable, "a JSON value from the daemon is larger than {} bytes", kMaxValue);
     bytes.remove_prefix(used);
     if (parser_.done()) {
       ready_.push_back(parser_.release());

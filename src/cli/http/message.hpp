@@ -1,5 +1,5 @@
-// HTTP/1.1 as far as the daemon's API needs it: what is sent, and the head of what comes back. The daemon is not trusted:
-// every part has a bound (D14).
+// HTTP/1.1 as far as the daemon's API needs it: what is sent, and the head of what comes back. The daemon is not
+// trusted: every part has a bound (D14).
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ std::string head_text(const Request& request, std::string_view authority);
 class ChunkDecoder {
  public:
   struct Step {
-    std::size_t consumed = 0;      // bytes of the input that are done with
-    std::string_view data;         // part of the input that is body
+    std::size_t consumed = 0;  // bytes of the input that are done with
+    std::string_view data;     // part of the input that is body
   };
   // Takes the front of `input`, at most `limit` bytes of body; consumed == 0 means that more input is needed. Throws
   // Error{unavailable}.

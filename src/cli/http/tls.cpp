@@ -26,7 +26,8 @@ using Session = std::unique_ptr<SSL, void (*)(SSL*)>;
 void load_identity(SSL_CTX* context, const TlsOptions& options) {
   if (options.certificate.empty() || options.key.empty()) return;
   if (::SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1)
-    fail(ErrorKind::invalid_argument, "could not load the client certificate {}: {}", options.certificate, openssl_reason());
+    fail(ErrorKind::invalid_argument, "could not load the client certificate {}: {}", options.certificate,
+         openssl_reason());
   if (::SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1)
     fail(ErrorKind::invalid_argument, "could not load the client key {}: {}", options.key, openssl_reason());
 }
@@ -41,9 +42,11 @@ Context make_context(const TlsOptions& options) {
   load_identity(context.get(), options);
   if (!options.verify) return context;
   ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  const bool loaded = options.ca.empty() ? ::SSL_CTX_set_default_verify_paths(context.get()) == 1
-                                         : ::SSL_CTX_load_verify_locations(context.get(), options.ca.c_str(), nullptr) == 1;
-  if (!loaded) fail(ErrorKind::invalid_argument, "could not load CA certificates from {}: {}", options.ca, openssl_reason());
+  const bool loaded = options.ca.empty()
+                          ? ::SSL_CTX_set_default_verify_paths(context.get()) == 1
+                          : ::SSL_CTX_load_verify_locations(context.get(), options.ca.c_str(), nullptr) == 1;
+  if (!loaded)
+    fail(ErrorKind::invalid_argument, "could not load CA certificates from {}: {}", options.ca, openssl_reason());
   return context;
 }
 
@@ -52,7 +55,8 @@ void expect_name(SSL* session, const Endpoint& endpoint) {
   // An address is compared with the certificate's addresses, a name with its names.
   if (::X509_VERIFY_PARAM_set1_ip_asc(checks, endpoint.host.c_str()) != 1) {
     ::X509_VERIFY_PARAM_set1_host(checks, endpoint.host.c_str(), 0);
-    ::SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(endpoint.host.c_str()));
+    ::SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+               const_cast<char*>(endpoint.host.c_str()));
   }
 }
 

@@ -57,7 +57,8 @@ class PlainTransport final : public Transport {
 [[noreturn]] void cannot_connect(const Endpoint& endpoint, int number) {
   if (number == EACCES || number == EPERM)
     fail(ErrorKind::permission,
-         "permission denied while trying to connect to the Docker daemon socket at {}: {}; run as a user who may use it, "
+         "permission denied while trying to connect to the Docker daemon socket at {}: {}; run as a user who may use "
+         "it, "
          "or choose another with -H",
          endpoint.text, std::strerror(number));
   fail(ErrorKind::unavailable, "Cannot connect to the Docker daemon at {}. Is the docker daemon running? (bryod: {})",
@@ -129,7 +130,9 @@ void Transport::write(std::string_view bytes) {
   }
 }
 
-std::unique_ptr<Transport> plain_transport(UniqueFd socket) { return std::make_unique<PlainTransport>(std::move(socket)); }
+std::unique_ptr<Transport> plain_transport(UniqueFd socket) {
+  return std::make_unique<PlainTransport>(std::move(socket));
+}
 
 std::unique_ptr<Transport> connect(const Endpoint& endpoint, const TlsOptions& tls) {
   UniqueFd socket = endpoint.kind == Endpoint::Kind::unix_socket ? connect_unix(endpoint) : connect_tcp(endpoint);

@@ -1,5 +1,5 @@
-// A byte stream to the daemon: a socket, with or without TLS. Descriptors are non-blocking, so that one thread can serve
-// several streams with poll(2); the blocking calls below wait by themselves.
+// A byte stream to the daemon: a socket, with or without TLS. Descriptors are non-blocking, so that one thread can
+// serve several streams with poll(2); the blocking calls below wait by themselves.
 #pragma once
 
 #include <memory>

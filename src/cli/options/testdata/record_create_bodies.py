@@ -20,6 +20,23 @@ API = sys.argv[2] if len(sys.argv) > 2 else "1.43"
 recorded = []
 
 
+# Objects whose keys are data: an empty value there means something.
+DATA = {"ExposedPorts", "PortBindings", "Volumes", "Tmpfs", "Labels", "EndpointsConfig", "Sysctls", "Annotations", "Config",
+        "StorageOpt", "Options", "DriverOpts"}
+KEPT = {"MaskedPaths", "ReadonlyPaths", "StopTimeout"}
+
+
+def shorten(value, name=""):
+    """Leaves out what the daemon reads as absent: null, false, 0, "", [] and {}."""
+    if isinstance(value, list):
+        return [shorten(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {key: shorten(item, key) for key, item in value.items()}
+    return {key: item for key, item in fields.items()
+            if name in DATA or item not in (None, False, 0, "", [], {}, [0, 0]) or (key in KEPT and item is not None)}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -50,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if body:
-            recorded.append({"query": self.path.partition("?")[2], "body": json.loads(body)})
+            recorded.append({"query": self.path.partition("?")[2], "body": shorten(json.loads(body))})
         self.answer(201, {"Id": "0" * 64, "Warnings": []})
 
     def address_string(self):

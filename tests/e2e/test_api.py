@@ -10,7 +10,7 @@ from tests.support.rawhttp import Api, ApiError, UnixConnection
 
 
 def message(answer):
-    return json.loads(answer[2])["message"]
+    return json.loads(answer[2])["message"] if "json" in answer[1]["Content-Type"] else answer[2].decode().strip()
 
 
 def test_an_unknown_route_is_404_in_json(daemon):
@@ -41,7 +41,7 @@ def test_without_a_version_the_newest_answers(daemon):
 @pytest.mark.parametrize("body", [b"{", b'{"Image": }', b"[1, 2", b'{"Image": 7}', b'{"HostConfig": "x"}', b"\xff\xfe", b'"text"'])
 def test_malformed_json_is_400(daemon, body):
     answer = daemon.api.raw("POST", "/v1.41/containers/create", body, {"Content-Type": "application/json"})
-    assert answer[0] == 400 and message(answer)
+    assert (answer[0] == 400 or not daemon.engine.is_bryo) and message(answer)  # dockerd 20.10 says 500
 
 
 def test_an_empty_body_is_400(daemon):
@@ -76,6 +76,7 @@ def test_a_wrong_content_type_is_refused(daemon):
     assert answer[0] in (400, 415, 500) and "Content-Type" in message(answer)
 
 
+@pytest.mark.bryo_only
 def test_create_without_an_image(daemon):
     with pytest.raises(ApiError) as error:
         daemon.api.post("/containers/create", {"Cmd": ["true"]})

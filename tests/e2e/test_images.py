@@ -49,12 +49,12 @@ def test_pull_quiet_prints_the_name(docker):
     assert docker("pull", "-q", "busybox").out == "docker.io/library/busybox:latest\n"
 
 
-def test_pull_what_does_not_exist(docker):
-    result = docker.fails("pull", "nosuchimage")
-    assert "nosuchimage" in result.all and re.search("not found|manifest unknown|access denied|does not exist", result.all)
+def test_pull_what_does_not_exist(docker, registry):
+    result = docker.fails("pull", "127.0.0.1:5000/nosuch:one")
+    assert "manifest for 127.0.0.1:5000/nosuch:one not found: manifest unknown" in result.err
 
 
-@pytest.mark.parametrize("name", ["UPPER", "a/b/../c", "-x", "x:", "x:tag with space", "x@sha256:12", "a" * 300])
+@pytest.mark.parametrize("name", ["UPPER", "a/b/../c", "-x", "x:tag with space", "x@sha256:12", "a" * 300])
 def test_names_that_are_no_names(daemon, name):
     with pytest.raises(ApiError) as error:
         daemon.api.post("/images/create", fromImage=name)
@@ -153,9 +153,8 @@ def test_push_of_nothing(docker):
     assert "does not exist" in docker.fails("push", "127.0.0.1:5000/nosuch").all
 
 
-def test_a_platform_that_the_index_does_not_have(docker):
-    docker.run("rmi", "-f", "alpine")
-    result = docker.fails("pull", "--platform", "linux/s390x", "alpine")
+def test_a_platform_that_the_index_does_not_have(docker, hub):
+    result = docker.fails("pull", "--platform", "linux/s390x", f"{hub.address}/library/alpine")
     assert "no matching manifest for linux/s390x" in result.all
 
 

@@ -56,8 +56,8 @@ class Layer:
     def symlink(self, name, target, uid=0, gid=0):
         return self._add(name, tarfile.SYMTYPE, mode=0o777, linkname=target, uid=uid, gid=gid)
 
-    def hardlink(self, name, target):
-        return self._add(name, tarfile.LNKTYPE, linkname=target, mode=0o755)
+    def hardlink(self, name, target, mode=0o755, uid=0, gid=0):
+        return self._add(name, tarfile.LNKTYPE, linkname=target, mode=mode, uid=uid, gid=gid)
 
     def fifo(self, name, mode=0o644):
         return self._add(name, tarfile.FIFOTYPE, mode=mode)

@@ -32,7 +32,7 @@ class Api:
         self.prefix = f"/{version}" if version else ""
         self._connection = None
 
-    def path(self, path, **query):
+    def path(self, path, /, **query):
         query = {k: (json.dumps(v) if isinstance(v, (dict, list)) else v) for k, v in query.items() if v is not None}
         return self.prefix + path + ("?" + urllib.parse.urlencode(query) if query else "")
 
@@ -53,7 +53,7 @@ class Api:
             self.close()
         return response.status, response.headers, data
 
-    def request(self, method, path, body=None, **query):
+    def request(self, method, path, body=None, /, **query):
         """The decoded JSON answer, or bytes, or None for an empty one."""
         headers = {}
         if isinstance(body, (dict, list)):
@@ -71,16 +71,16 @@ class Api:
             return None
         return json.loads(data) if "json" in (answer.get("Content-Type") or "") else data
 
-    def get(self, path, **query):
+    def get(self, path, /, **query):
         return self.request("GET", path, **query)
 
-    def post(self, path, body=None, **query):
+    def post(self, path, body=None, /, **query):
         return self.request("POST", path, {} if body is None else body, **query)
 
-    def put(self, path, body=None, **query):
+    def put(self, path, body=None, /, **query):
         return self.request("PUT", path, body, **query)
 
-    def delete(self, path, **query):
+    def delete(self, path, /, **query):
         return self.request("DELETE", path, **query)
 
     def close(self):
@@ -88,11 +88,11 @@ class Api:
             self._connection.close()
             self._connection = None
 
-    def stream(self, method, path, body=None, **query):
+    def stream(self, method, path, body=None, /, **query):
         """A connection of its own whose answer is read piece by piece. Close it (or use it as a context manager)."""
         return Stream(self, method, self.path(path, **query), body)
 
-    def hijack(self, path, body=None, **query):
+    def hijack(self, path, body=None, /, **query):
         """POST with `Upgrade: tcp`; the connection becomes the process's stdio."""
         return Hijacked(self.socket_path, self.path(path, **query), body, self.timeout)
 

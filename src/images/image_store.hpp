@@ -101,6 +101,8 @@ using Progress = std::function<void(const json::Value&)>;
 
 class ImageStore {
  public:
+  class Impl;  // image_store_impl.hpp: for this module's files only
+
   // `snapshots` tells which layers containers stand on.
   ImageStore(storage::DataRoot& root, storage::DocumentStore& documents, storage::BlobStore& blobs,
              storage::LayerStore& layers, const storage::SnapshotDriver& snapshots, std::string scope = "");
@@ -162,7 +164,6 @@ class ImageStore {
   void collect_garbage();
 
  private:
-  class Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -57,7 +57,11 @@ std::optional<int> run(const std::vector<std::string>& words) {
   std::string environment_path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
   std::array<char*, 2> environment{environment_path.data(), nullptr};
   pid_t child = 0;
-  const int number = ::posix_spawn(&child, words[0].c_str(), nullptr, nullptr, arguments.data(), environment.data());
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  const int number = ::posix_spawn(&child, words[0].c_str(), &actions, nullptr, arguments.data(), environment.data());
+  ::posix_spawn_file_actions_destroy(&actions);
   if (number != 0) throw Error::from_errno(number, "run " + words[0]);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)

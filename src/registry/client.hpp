@@ -32,7 +32,8 @@ struct FetchedManifest {
   Digest digest;           // of the bytes
 };
 
-enum class UploadOutcome { exists, mounted, uploaded };
+// Who hashes a blob: its stream, or the caller, who does so anyway while storing it.
+enum class Verify { here, by_caller };
 
 // Opened again from the start when a request must be repeated.
 using BlobOpener = std::function<std::unique_ptr<ByteSource>()>;
@@ -47,8 +48,8 @@ class Repository {
   // Docker-Content-Digest. Error{not_found} "manifest for x:y not found: manifest unknown: …".
   FetchedManifest manifest(std::string_view reference);
   // Content of a blob; goes on by Range after a broken connection. The last read() throws Error{invalid_argument} when
-  // size or digest do not match. The Repository must outlive it.
-  std::unique_ptr<ByteSource> blob(const oci::Descriptor& descriptor);
+  // size or digest do not match. The Repository must outlive it. The descriptor's urls are never used (CVE-2020-15157).
+  std::unique_ptr<ByteSource> blob(const oci::Descriptor& descriptor, Verify verify = Verify::here);
   // Whole, verified, at most `limit` bytes.
   std::string blob_text(const oci::Descriptor& descriptor, std::size_t limit = oci::kMaxDocumentSize);
   // Follows Link headers; at most 100000 tags.

@@ -26,7 +26,7 @@ namespace bryo::storage {
 // What hostile input may cost. 0 = no bound but the space of the disk.
 struct UnpackLimits {
   std::uint64_t bytes = 0;                    // of all files of one layer
-  std::uint64_t entries = 20'000'000;         // of one layer
+  std::uint64_t entries = 5'000'000;          // of one layer
   std::uint64_t ratio = 0;                    // uncompressed : compressed, looked at after the first 64 MiB
   std::uint32_t depth = 2048;                 // components of one name
   std::uint64_t reserve_bytes = 64ULL << 20;  // free space that must remain on the disk
@@ -43,6 +43,9 @@ struct LayerInfo {
   std::optional<Digest> parent;  // chain id
   std::uint64_t size = 0;        // bytes in regular files, as Docker counts a layer
   std::uint64_t entries = 0;
+  // Highest ids that the layer's files belong to: a map must reach as far to show them all.
+  std::uint32_t max_uid = 0;
+  std::uint32_t max_gid = 0;
   bool has_root_entry = false;  // the tar had an entry for "./": mode and owner of "/" come from this layer
 };
 
@@ -94,6 +97,7 @@ template <>
 struct bryo::json::Fields<bryo::storage::LayerInfo> {
   using T = storage::LayerInfo;
   static constexpr auto list =
-      std::tuple{field("chain", &T::chain), field("diffId", &T::diff_id),  field("parent", &T::parent),
-                 field("size", &T::size),   field("entries", &T::entries), field("rootEntry", &T::has_root_entry)};
+      std::tuple{field("chain", &T::chain),    field("diffId", &T::diff_id),          field("parent", &T::parent),
+                 field("size", &T::size),      field("entries", &T::entries),         field("maxUid", &T::max_uid),
+                 field("maxGid", &T::max_gid), field("rootEntry", &T::has_root_entry)};
 };

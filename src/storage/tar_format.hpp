@@ -33,8 +33,8 @@ struct TarRegion {
 
 struct TarEntry {
   TarType type = TarType::file;
-  std::string name;  // as in the archive: may be anything, but holds no NUL
-  std::string link;  // target of links
+  std::string name;        // as in the archive: may be anything, but holds no NUL
+  std::string link;        // target of links
   std::uint32_t mode = 0;  // permission bits with set-uid, set-gid, sticky
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;

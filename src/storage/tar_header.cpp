@@ -32,7 +32,8 @@ std::int64_t base_256(std::string_view field, const char* what) {
 std::int64_t octal(std::string_view field, const char* what) {
   const auto is_filler = [](char c) { return c == ' ' || c == '\0'; };
   while (!field.empty() && is_filler(field.front())) field.remove_prefix(1);
-  while (!field.empty() && is_filler(field.back())) field.remove_suffix(1);
+  // Old programs leave rubbish behind the end mark.
+  field = field.substr(0, std::find_if(field.begin(), field.end(), is_filler) - field.begin());
   std::uint64_t value = 0;
   for (const char c : field) {
     if (c < '0' || c > '7' || value >> 60U != 0) bad(what, field);
@@ -113,8 +114,8 @@ void for_each_pax_record(std::string_view records,
 
 TarTime parse_pax_time(std::string_view text) {
   const bool negative = text.starts_with('-');
-  const auto [whole, fraction] = split_once(text.substr(negative ? 1 : 0), '.').value_or(
-      std::pair{text.substr(negative ? 1 : 0), std::string_view()});
+  const auto [whole, fraction] = split_once(text.substr(negative ? 1 : 0), '.')
+                                     .value_or(std::pair{text.substr(negative ? 1 : 0), std::string_view()});
   const auto seconds = parse_integer<std::uint64_t>(whole);
   if (!seconds || *seconds > INT64_MAX || fraction.find_first_not_of("0123456789") != std::string_view::npos)
     bad("time", text);

@@ -59,7 +59,6 @@ class TarReader {
   std::uint64_t position_ = 0;
   std::uint64_t content_left_ = 0;
   std::uint64_t padding_ = 0;
-  std::string scratch_;
   bool ended_ = false;
 };
 

@@ -112,7 +112,7 @@ std::optional<std::string> DnsNames::reverse(const std::string& container_id, co
   for (const Entry* viewer : entries_of(container_id)) {
     for (const auto& [id, entry] : entries_) {
       if (entry.endpoint.network_id != viewer->endpoint.network_id) continue;
-      if (entry.v4 == address || entry.v6 == address)
+      if (!entry.names.empty() && (entry.v4 == address || entry.v6 == address))
         return entry.endpoint.container_name + "." + entry.endpoint.network_name;
     }
   }

@@ -19,9 +19,6 @@ struct EndpointRequest {
   std::string ipv4;                // static address, empty: choose
   std::string ipv6;
   std::string mac;  // empty: 02:42 and the IPv4 address
-  // True when a static address is to be refused because the network is a predefined one (Docker's rule). The engine
-  // leaves it true; only the default bridge of `restore` differs.
-  bool check_user_network = true;
 };
 
 struct Endpoint {

@@ -61,6 +61,8 @@ ResolvConf HostResolvers::current() const {
   return behind;
 }
 
+ResolvConf HostResolvers::own() const { return parse_resolv_conf(read_small_file(path_).text); }
+
 std::vector<DnsUpstream> HostResolvers::upstreams(const std::vector<std::string>& asked) const {
   std::vector<DnsUpstream> out;
   for (const std::string& server : asked.empty() ? current().servers : asked) {

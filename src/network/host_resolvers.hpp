@@ -24,6 +24,8 @@ class HostResolvers {
   explicit HostResolvers(std::string path, std::string behind_stub = "/run/systemd/resolve/resolv.conf");
   // Empty when there is no file, as resolv.conf(5) allows.
   ResolvConf current() const;
+  // The file itself, stub or not: for containers in the host's own network.
+  ResolvConf own() const;
   // Where queries go: `asked` (--dns; as the container sees them) or the host's.
   std::vector<DnsUpstream> upstreams(const std::vector<std::string>& asked) const;
 

@@ -65,7 +65,8 @@ class NetworkManager {
   // transaction (no connection is interrupted), removes leftovers of an earlier life, takes over DNS. Exactly once,
   // before anything below.
   void restore(std::vector<RunningContainer> running);
-  // Removes bridges and table when no container has an endpoint; otherwise leaves all as it is (live restore).
+  // Removes bridges and table, and switches forwarding off again if we had switched it on, when no container has an
+  // endpoint; otherwise leaves all as it is (live restore).
   void shutdown();
 
   CreatedNetwork create(const NetworkCreate& request);
@@ -108,8 +109,10 @@ class NetworkManager {
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
   // What "host-gateway" means in --add-host: the default bridge's address.
   std::string host_gateway() const;
-  // The files of a container: see resolv_conf.hpp and hosts_file.hpp. `with_dns` = needs_dns().
+  // The file of a container: see resolv_conf.hpp. `with_dns` = needs_dns().
   std::string resolv_conf(const DnsSettings& settings, bool with_dns) const;
+  // For containers in the host's network: the host's servers as they are, unless `settings` says otherwise.
+  std::string host_resolv_conf(const DnsSettings& settings) const;
   // Links of the default bridge live in /etc/hosts: address of a container by name or id, empty when it has none.
   std::string address_of(std::string_view network_id, std::string_view container) const;
   // Remarks on the host for `info` and the log (forward policy of other tables, forwarding switched on …).

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kLongestName = 255;
 constexpr std::size_t kShortestPrefix = 1;
 constexpr std::size_t kLongestInterface = 15;
+// Docker's name for --default-gateway among the auxiliary addresses of the default bridge.
+constexpr std::string_view kContainerGateway = "DefaultGatewayIPv4";
 
 // names.RestrictedNamePattern of moby; never a path, never a rule (CVE-2021-20206).
 void check_network_name(const std::string& name) {
@@ -225,7 +227,7 @@ NetworkConfig NetworkTable::plan_default_bridge(const NetworkConfig* stored,
     }
     if (pool.subnet.empty()) return;
     pool.ip_range = cidr.empty() || IpPrefix::parse(cidr).canonical().str() == pool.subnet ? std::string() : cidr;
-    if (!gateway.empty()) pool.aux_addresses = {{"DefaultGatewayIPv4", gateway}};
+    if (!gateway.empty() && gateway != pool.gateway) pool.aux_addresses = {{std::string(kContainerGateway), gateway}};
     pools.push_back(std::move(pool));
   };
   from_options(Family::v4, options_.bip, options_.fixed_cidr, options_.default_gateway);
@@ -245,7 +247,12 @@ NetworkState& NetworkTable::add(const NetworkConfig& config) {
     network.mtu = mtu_of(config, options_.mtu);
     const IpamPool* v4 = pool_of(config, Family::v4);
     const IpamPool* v6 = pool_of(config, Family::v6);
-    if (v4 != nullptr) fill_addresses(*v4, network.v4, network.gateway4);
+    if (v4 != nullptr) {
+      fill_addresses(*v4, network.v4, network.gateway4);
+      const auto other = v4->aux_addresses.find(std::string(kContainerGateway));
+      network.container_gateway4 =
+          other == v4->aux_addresses.end() ? network.gateway4 : IpAddress::parse(other->second);
+    }
     if (v6 != nullptr && config.enable_ipv6) fill_addresses(*v6, network.v6, network.gateway6);
   }
   return networks_.insert_or_assign(config.id, std::move(network)).first->second;
@@ -268,6 +275,12 @@ NetworkState* NetworkTable::lookup(std::string_view reference) {
     fail(ErrorKind::invalid_argument, "network {} is ambiguous ({} matches found based on ID prefix)",
          printable(reference, 80), matches);
   return match;
+}
+
+NetworkState& NetworkTable::find_ready(std::string_view reference) {
+  NetworkState* found = lookup(reference);
+  if (found != nullptr && found->ready) return *found;
+  fail(ErrorKind::not_found, "network {} not found", printable(reference, 80));
 }
 
 NetworkState& NetworkTable::find(std::string_view reference) {

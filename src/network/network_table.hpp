@@ -2,6 +2,7 @@
 // kernel, no disk, no lock: the manager guards it with its own.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -28,6 +29,7 @@ struct NetworkState {
   std::optional<SubnetAddresses> v6;
   kernel::IpAddress gateway4;
   kernel::IpAddress gateway6;
+  kernel::IpAddress container_gateway4;  // what containers use: gateway4, or --default-gateway
   std::set<std::string> endpoints;
   bool ready = false;  // its bridge exists
 
@@ -57,6 +59,8 @@ class NetworkTable {
   NetworkState* lookup(std::string_view reference);
   // Throws not_found: "network x not found".
   NetworkState& find(std::string_view reference);
+  // As find, for networks that are complete: not one that is being made or removed.
+  NetworkState& find_ready(std::string_view reference);
   std::map<std::string, NetworkState>& all() { return networks_; }
 
   // Takes addresses. Throws in Docker's words.
@@ -79,6 +83,7 @@ class NetworkTable {
   SubnetChooser chooser_;
   std::map<std::string, NetworkState> networks_;    // by id
   std::map<std::string, EndpointState> endpoints_;  // by id
+  std::map<std::string, std::set<std::string>, std::less<>> by_container_;
 };
 
 // Container name, aliases, short id, host name: lower case is for the DNS server, repetition for nobody.

@@ -78,13 +78,14 @@ Endpoint NetworkTable::reserve(NetworkState& network, const EndpointRequest& req
     endpoint.host_interface = "veth" + endpoint.endpoint_id.substr(0, kIdInInterfaceName);
     endpoint.ip_address = v4.str();
     endpoint.ip_prefix_length = network.v4 ? network.v4->subnet().length() : 0;
-    endpoint.gateway = network.config.internal ? std::string() : network.gateway4.str();
+    endpoint.gateway = network.config.internal ? std::string() : network.container_gateway4.str();
     endpoint.ipv6_address = v6.str();
     endpoint.ipv6_prefix_length = network.v6 ? network.v6->subnet().length() : 0;
     endpoint.ipv6_gateway = network.config.internal ? std::string() : network.gateway6.str();
   }
   network.endpoints.insert(endpoint.endpoint_id);
   endpoints_[endpoint.endpoint_id] = {endpoint, false};
+  by_container_[endpoint.container_id].insert(endpoint.endpoint_id);
   return endpoint;
 }
 
@@ -106,6 +107,7 @@ void NetworkTable::adopt(const Endpoint& endpoint) {
   take(network.v6, endpoint.ipv6_address);
   network.endpoints.insert(endpoint.endpoint_id);
   endpoints_[endpoint.endpoint_id] = {endpoint, true};
+  by_container_[endpoint.container_id].insert(endpoint.endpoint_id);
 }
 
 bool NetworkTable::release(const std::string& endpoint_id) {
@@ -120,6 +122,10 @@ bool NetworkTable::release(const std::string& endpoint_id) {
     if (v6 && network.v6) network.v6->give_back(*v6);
     network.endpoints.erase(endpoint_id);
   }
+  if (const auto owner = by_container_.find(endpoint.container_id); owner != by_container_.end()) {
+    owner->second.erase(endpoint_id);
+    if (owner->second.empty()) by_container_.erase(owner);
+  }
   endpoints_.erase(found);
   return true;
 }
@@ -131,20 +137,25 @@ EndpointState* NetworkTable::endpoint(const std::string& endpoint_id) {
 
 std::vector<EndpointState*> NetworkTable::endpoints_of(std::string_view container_id) {
   std::vector<EndpointState*> out;
-  for (auto& [id, state] : endpoints_) {
-    if (state.endpoint.container_id == container_id) out.push_back(&state);
-  }
+  const auto owner = by_container_.find(container_id);
+  if (owner == by_container_.end()) return out;
+  for (const std::string& id : owner->second) out.push_back(&endpoints_.at(id));
   return out;
 }
 
 const EndpointState* NetworkTable::endpoint_in(const std::string& network_id, std::string_view container) const {
+  if (const auto owner = by_container_.find(container); owner != by_container_.end()) {
+    for (const std::string& id : owner->second) {
+      const EndpointState& state = endpoints_.at(id);
+      if (state.endpoint.network_id == network_id) return &state;
+    }
+    return nullptr;
+  }
   const auto network = networks_.find(network_id);
   if (network == networks_.end()) return nullptr;
   for (const std::string& id : network->second.endpoints) {
-    const auto found = endpoints_.find(id);
-    if (found == endpoints_.end()) continue;
-    const Endpoint& endpoint = found->second.endpoint;
-    if (endpoint.container_id == container || endpoint.container_name == container) return &found->second;
+    const EndpointState& state = endpoints_.at(id);
+    if (state.endpoint.container_name == container) return &state;
   }
   return nullptr;
 }

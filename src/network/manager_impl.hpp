@@ -1,0 +1,68 @@
+// What NetworkManager is made of. Two locks, always taken in this order: `topology` (one creation or removal of a
+// network at a time; held across kernel calls) and `mutex` (the tables; held for moments).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/worker_pool.hpp"
+#include "network/bridge.hpp"
+#include "network/dns_names.hpp"
+#include "network/dns_server.hpp"
+#include "network/firewall.hpp"
+#include "network/forwarding.hpp"
+#include "network/host_resolvers.hpp"
+#include "network/manager.hpp"
+#include "network/network_table.hpp"
+#include "network/port_table.hpp"
+
+namespace bryo::network {
+
+struct NetworkManager::Impl {
+  struct Published {
+    std::vector<Translation> translations;
+  };
+
+  Impl(NetworkOptions from, Persistence& persistence);
+
+  // Stored networks and the predefined ones.
+  void load();
+  void plan_default_bridge();
+  void restore_endpoints(const std::vector<RunningContainer>& running);
+  void restore_bridges(const std::vector<RunningContainer>& running);
+  void restore_dns(const std::vector<RunningContainer>& running);
+
+  // Kernel side of one bridge network: rules first, then the link (isolation before traffic).
+  void set_up(const std::string& network_id);
+  void take_down(const std::string& bridge);
+  BridgeRules rules_of(const NetworkState& network) const;
+  BridgePlan plan_of(const NetworkState& network) const;
+
+  void announce(const Endpoint& endpoint);  // to the DNS server
+  // Forgets UDP flows that would go on along their old way; in the background.
+  void forget_flows(std::vector<Translation> translations);
+  std::vector<kernel::IpAddress> publish_hosts(const PortPublish& request) const;
+  void warn(std::string text);
+
+  const NetworkOptions options;
+  Persistence& store;
+  std::mutex topology;
+  mutable std::mutex mutex;
+  NetworkTable table;
+  std::map<std::string, Published, std::less<>> published;  // by container
+  std::vector<std::string> warnings;
+  Forwarding forwarding;
+  PortTable ports;
+  DnsNames names;
+  HostResolvers resolvers;
+  DnsServer dns;
+  BridgeDriver bridges;
+  std::unique_ptr<Firewall> firewall;  // none with --iptables=false
+  WorkerPool background{1};
+};
+
+}  // namespace bryo::network

@@ -38,7 +38,8 @@ struct ChildContext {
   char* const* environment = nullptr;
   std::span<const char* const> candidates;
 
-  // Limits that must be raised before rights are given up were raised by the launcher; these are set at the end.
+  // Hard limits were raised by the launcher before; these are set at the end.
+  std::span<const ResourceLimit> limits;
   // --- launch only ---
   const LaunchPlan* plan = nullptr;
   // Room for the descriptors of the prepared mounts: [0] the root file system, [1+n] source n.
@@ -117,6 +118,8 @@ void take_terminal(ChildContext& context) noexcept;
 // child_credentials.cpp
 void prepare_process(ChildContext& context) noexcept;
 void give_up_rights(ChildContext& context) noexcept;
+// For an exec: while we still have the host's rights.
+void raise_own_limits(ChildContext& context) noexcept;
 // Before the process of an exec is born: no more than the program will have, and what loading its filter takes.
 void narrow_rights(ChildContext& context) noexcept;
 void final_rights(ChildContext& context) noexcept;

@@ -147,7 +147,7 @@ void check_ids(ChildContext& context) noexcept {
 }
 
 void set_limits(ChildContext& context) noexcept {
-  for (const ResourceLimit& limit : context.process->limits) {
+  for (const ResourceLimit& limit : context.limits) {
     const struct rlimit64 value = {limit.soft, limit.hard};
     if (const int result = raw::set_limit(0, limit.resource, value); result < 0) {
       FixedText<24> number;
@@ -211,6 +211,16 @@ void give_up_rights(ChildContext& context) noexcept {
   raw::prctl(PR_SET_KEEPCAPS, 1);
   set_ids(context);
   check_ids(context);
+}
+
+void raise_own_limits(ChildContext& context) noexcept {
+  for (const ResourceLimit& limit : context.limits) {
+    struct rlimit64 now = {};
+    raw::call(SYS_prlimit64, 0, limit.resource, nullptr, &now);
+    if (limit.hard <= now.rlim_max) continue;
+    now.rlim_max = limit.hard;
+    context.link.check(raw::set_limit(0, limit.resource, now), {"raise a resource limit"});
+  }
 }
 
 void narrow_rights(ChildContext& context) noexcept {

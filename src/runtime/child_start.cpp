@@ -59,7 +59,10 @@ namespace {
 
 void become_namespace_root(ChildContext& context) noexcept {
   if (!context.become_root) return;
-  if (context.may_set_groups) context.link.check(raw::setgroups(0, nullptr), {"setgroups in the user namespace"});
+  // EPERM: the namespace denies it, as one made without rights does (CVE-2014-8989).
+  const int groups = raw::setgroups(0, nullptr);
+  context.may_set_groups = groups != -EPERM;
+  if (context.may_set_groups) context.link.check(groups, {"setgroups in the user namespace"});
   context.link.check(raw::setresgid(0), {"become group 0 of the user namespace"});
   context.link.check(raw::setresuid(0), {"become user 0 of the user namespace"});
   // The kernel makes processes that change ids dumpable as fs.suid_dumpable says.
@@ -116,9 +119,12 @@ void run_container(ChildContext& context) noexcept {
 
 void run_joining_stage(ChildContext& context) noexcept {
   raw::prctl(PR_SET_DUMPABLE, 0);
+  close_all_but(context.keep);
   // The user namespace comes last in the list: before it we have the host's rights over the others.
-  for (const NamespaceToJoin& join : context.joins)
+  for (const NamespaceToJoin& join : context.joins) {
     context.link.check(raw::setns(join.fd, join.flag), {"join a namespace"});
+    raw::close(join.fd);
+  }
   struct clone_args arguments = {};
   arguments.flags = context.clone_flags | CLONE_PARENT;
   const int pid = context.link.check(raw::clone3(arguments), {"clone"});
@@ -130,6 +136,7 @@ void run_joining_stage(ChildContext& context) noexcept {
 void run_exec_stage(ChildContext& context) noexcept {
   begin_child(context);
   enter_cgroups(context);
+  raise_own_limits(context);
   if (!context.process->apparmor_profile.empty() || !context.process->selinux_label.empty()) private_proc(context);
   context.link.check(raw::setns(context.init_pidfd, context.join_flags), {"join the container's namespaces"});
   raw::close(context.init_pidfd);

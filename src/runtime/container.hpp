@@ -10,8 +10,9 @@
 //             ◀──────── end of file | step, errno
 //
 // The caller stays the parent of the child: it reaps it (pidfd() or waitpid) after wait_created() has returned. When
-// begin, wait_created or start throws, the child is killed and reaped already. Errors carry the step, the errno and,
-// when the program cannot be run, Docker's text with exit_code() 126 or 127. The child's messages: child_report.hpp.
+// begin, wait_created or start throws, the child is killed and reaped already. Errors carry the step and the reason
+// and, when the program cannot be run, Docker's text with exit_code() 126 or 127 (and the kind invalid_argument). The
+// child's messages: child_report.hpp.
 #pragma once
 
 #include <sys/types.h>
@@ -54,7 +55,8 @@ struct LaunchInputs {
 class Container {
  public:
   static Container begin(const LaunchPlan& plan, const LaunchInputs& inputs);
-  // An object that has not reached wait_created() kills its child.
+  // An object that has not reached wait_created() kills its child; one that was created but not started lets it end by
+  // itself.
   ~Container();
   Container(Container&&) noexcept;
   Container& operator=(Container&&) noexcept;

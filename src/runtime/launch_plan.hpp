@@ -248,6 +248,7 @@ struct LaunchPlan {
 // One more process in a container that runs: it joins these namespaces of the container's init.
 struct ExecPlan {
   std::vector<Namespace> namespaces;
+  MapTexts maps;  // of the container's user namespace
   ProcessPlan process;
   bool operator==(const ExecPlan&) const = default;
 };

@@ -28,20 +28,17 @@ struct HostFacts {
   std::uint32_t last_capability = 40;
   // The launcher itself is root of a user namespace only: no mknod, no device nodes of its own.
   bool in_user_namespace = false;
-  // Which uids the launcher's own user namespace maps is not needed here: the kernel checks.
   bool apparmor = false;
   bool selinux = false;
   bool unified_cgroups = false;              // v2 only
   std::vector<CgroupHierarchy> hierarchies;  // v1 (and the v2 one of a hybrid host is not among them)
-  // Where the host has /sys/kernel/security etc. does not matter; device nodes of /dev for privileged containers.
-  std::vector<DeviceNode> devices;  // uid, gid: host ids
-  bool host_mqueue = false;         // /dev/mqueue is mounted
-  // Hard limits of the launcher, by RLIMIT_* number, for clamping.
-  std::vector<std::uint64_t> hard_limits;
+  bool host_mqueue = false;                  // /dev/mqueue is mounted
 };
 
 // Reads the facts of this host: some 0.2 ms, so keep them.
 HostFacts gather_host_facts();
+// The device nodes of the host's /dev, for privileged containers: absolute names, the host's owners.
+std::vector<DeviceNode> host_devices();
 
 struct PlanOptions {
   // The container's cgroup ("/bryo/<id>"), for cgroup mounts without a cgroup namespace.

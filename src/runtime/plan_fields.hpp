@@ -127,7 +127,7 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, LaunchPla
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ExecPlan> {
-  return std::tie(v.namespaces, v.process);
+  return std::tie(v.namespaces, v.maps, v.process);
 }
 
 }  // namespace bryo::runtime

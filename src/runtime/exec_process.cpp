@@ -1,0 +1,105 @@
+#include <signal.h>
+
+#include "base/error.hpp"
+#include "kernel/namespaces.hpp"
+#include "kernel/raw.hpp"
+#include "runtime/child_inputs.hpp"
+#include "runtime/container.hpp"
+#include "runtime/launcher_link.hpp"
+
+namespace bryo::runtime {
+namespace {
+
+namespace raw = kernel::raw;
+
+int join_flags(const ExecPlan& plan) {
+  int flags = 0;
+  for (const Namespace kind : plan.namespaces) flags |= kernel::namespace_flag(to_string(kind));
+  return flags;
+}
+
+// The helper stage that joins the namespaces; it clones the process itself as our child.
+ChildProcess clone_stage(child::ChildContext& context, const CgroupPlacement& cgroup) {
+  struct clone_args arguments = {};
+  int pidfd = -1;
+  arguments.flags = CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  if (cgroup.directory >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup.directory);
+  }
+  const int pid = raw::clone3(arguments);
+  if (pid < 0) throw Error::from_errno(-pid, "clone a process for exec");
+  if (pid == 0) child::run_exec_stage(context);
+  return ChildProcess(pid, UniqueFd(pidfd));
+}
+
+// What was said until end of file.
+struct Conversation {
+  ChildProcess process;
+  std::vector<std::string> warnings;
+  UniqueFd pty_master;
+  std::optional<ReceivedReport> failure;
+  bool running = false;
+
+  // The stage's and the process's messages may come in either order.
+  void listen(int link) {
+    while (auto report = receive_report(link)) {
+      switch (report->kind) {
+        case ReportKind::stage:
+          process = ChildProcess(report->error, UniqueFd());
+          break;
+        case ReportKind::warning:
+          warnings.push_back(to_warning(*report));
+          break;
+        case ReportKind::terminal:
+          pty_master = std::move(report->descriptor);
+          break;
+        case ReportKind::running:
+          running = true;
+          break;
+        default:
+          failure = std::move(report);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+ExecProcess ExecProcess::start(const ExecPlan& plan, int init_pidfd, const ExecInputs& inputs) {
+  LinkPair pair;
+  ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
+  child::ChildContext& context = child_inputs.context();
+  context.link = child::LauncherLink(pair.child.get());
+  context.init_pidfd = init_pidfd;
+  context.join_flags = join_flags(plan);
+  context.become_root = (context.join_flags & CLONE_NEWUSER) != 0;
+  child_inputs.keep(init_pidfd);
+  child_inputs.keep(pair.child.get());
+  child_inputs.ready();
+  ExecProcess out;
+  out.warnings_ = std::move(child_inputs.warnings());
+  if (!plan.process.terminal) own_pipes(inputs.stdio, host_id(plan.maps.uid, plan.process.uid));
+
+  ChildProcess stage = clone_stage(context, inputs.cgroup);
+  pair.child.reset();
+  Conversation conversation;
+  conversation.listen(pair.launcher.get());
+  stage.reap();
+  if (conversation.failure) throw to_error(*conversation.failure);
+  if (!conversation.running || conversation.process.pid() < 0)
+    fail(ErrorKind::internal, "exec: the process ended before its program ran (is the container running?)");
+  set_oom_score(conversation.process.pid(), plan.process, out.warnings_);
+  UniqueFd pidfd(raw::pidfd_open(conversation.process.pid()));
+  if (pidfd.get() < 0) throw Error::from_errno(-pidfd.release(), "pidfd_open of the new process");
+  out.pid_ = conversation.process.pid();
+  out.pidfd_ = std::move(pidfd);
+  out.pty_master_ = std::move(conversation.pty_master);
+  for (std::string& warning : conversation.warnings) out.warnings_.push_back(std::move(warning));
+  conversation.process.release();
+  return out;
+}
+
+}  // namespace bryo::runtime

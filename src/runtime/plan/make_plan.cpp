@@ -1,0 +1,131 @@
+#include "runtime/make_plan.hpp"
+
+#include <sys/mount.h>
+
+#include "base/strings.hpp"
+#include "runtime/plan/mount_options.hpp"
+#include "runtime/plan/plan_builder.hpp"
+
+namespace bryo::runtime {
+
+// Indices and enumerations: what the executor relies on (launch_plan.cpp).
+void check_plan(const LaunchPlan& plan);
+
+const std::string& checked_text(const std::string& text, std::string_view field) {
+  if (text.find('\0') != std::string::npos)
+    fail(ErrorKind::invalid_argument, "{}: {} contains a NUL", field, printable(text));
+  return text;
+}
+
+std::string clean_path(const std::string& path, std::string_view field) {
+  checked_text(path, field);
+  if (!path.starts_with('/')) fail(ErrorKind::invalid_argument, "{}: {} is not absolute", field, printable(path));
+  std::vector<std::string_view> parts;
+  for (const std::string_view part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (!parts.empty()) parts.pop_back();
+    } else {
+      parts.push_back(part);
+    }
+  }
+  std::string out;
+  for (const std::string_view part : parts) out.append("/").append(part);
+  return out.empty() ? "/" : out;
+}
+
+namespace {
+
+void plan_names(PlanBuilder& builder) {
+  const auto& spec = builder.spec;
+  if (spec.hostname.empty() && spec.domainname.empty()) return;
+  if (builder.plan.find(Namespace::uts) == nullptr)
+    fail(ErrorKind::invalid_argument, "hostname: unable to set it without a private UTS namespace");
+  if (!spec.hostname.empty()) builder.step(SetHostname{checked_text(spec.hostname, "hostname")});
+  if (!spec.domainname.empty()) builder.step(SetDomainname{checked_text(spec.domainname, "domainname")});
+}
+
+void plan_time_offsets(PlanBuilder& builder) {
+  if (builder.os.time_offsets.empty()) return;
+  if (!builder.plan.creates(Namespace::time))
+    fail(ErrorKind::invalid_argument, "linux.timeOffsets: needs a new time namespace");
+  for (const auto& [clock, offset] : builder.os.time_offsets) {
+    if (clock != "monotonic" && clock != "boottime")
+      fail(ErrorKind::invalid_argument, "linux.timeOffsets: unknown clock {}", printable(clock));
+    builder.step(SetTimeOffset{clock, offset.secs, offset.nanosecs});
+  }
+}
+
+void plan_hidden_paths(PlanBuilder& builder) {
+  for (const std::string& path : builder.os.readonly_paths)
+    builder.step(ReadOnlyPath{clean_path(path, "linux.readonlyPaths")});
+  for (const std::string& path : builder.os.masked_paths) builder.step(MaskPath{clean_path(path, "linux.maskedPaths")});
+}
+
+std::uint64_t root_propagation(const oci::Linux& os) {
+  if (os.rootfs_propagation.empty()) return 0;
+  bool recursive = false;
+  const std::uint64_t propagation = propagation_of(os.rootfs_propagation, recursive);
+  if (propagation == 0)
+    fail(ErrorKind::invalid_argument, "linux.rootfsPropagation: unknown value {}", printable(os.rootfs_propagation));
+  // It is private already.
+  return propagation == MS_PRIVATE ? 0 : propagation;
+}
+
+void plan_steps(PlanBuilder& builder) {
+  builder.step(AttachRoot{});
+  plan_mounts(builder);
+  plan_devices(builder);
+  if (builder.spec.process->terminal) builder.step(OpenTerminal{});
+  plan_time_offsets(builder);
+  if (builder.plan.creates(Namespace::network)) builder.step(RaiseLoopback{});
+  plan_sysctls(builder);
+  plan_names(builder);
+  // After everything that is written below /proc: these lie over it.
+  plan_hidden_paths(builder);
+  for (Step& step : builder.at_end) builder.plan.steps.push_back(std::move(step));
+  if (builder.spec.root && builder.spec.root->readonly) builder.step(RootReadOnly{});
+  builder.step(EnterRoot{root_propagation(builder.os)});
+}
+
+void check_root_source(const PlanBuilder& builder, const RootfsSource& rootfs) {
+  const bool needs_map = rootfs.lower_idmap || rootfs.kind == RootfsSource::Kind::idmapped_directory;
+  if (needs_map && !builder.mapped())
+    fail(ErrorKind::invalid_argument, "root: an idmapped root file system needs a user namespace");
+  if (rootfs.lower_idmap && rootfs.lower_parent.empty())
+    fail(ErrorKind::invalid_argument, "root: idmapped layers need their common parent directory");
+}
+
+}  // namespace
+
+LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,
+                     const PlanOptions& options) {
+  if (!spec.process) fail(ErrorKind::invalid_argument, "process: missing");
+  if (!spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
+  PlanBuilder builder{spec, *spec.linux_, facts, options, {}, {}};
+  builder.plan.rootfs = rootfs;
+  plan_namespaces(builder);
+  check_root_source(builder, rootfs);
+  builder.plan.process =
+      plan_process(*spec.process, *spec.linux_, facts, options, builder.plan.maps, builder.plan.warnings);
+  plan_steps(builder);
+  check_plan(builder.plan);
+  return std::move(builder.plan);
+}
+
+ExecPlan make_exec_plan(const oci::Process& process, const oci::RuntimeSpec& spec, const HostFacts& facts,
+                        const PlanOptions& options) {
+  if (!spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
+  PlanBuilder builder{spec, *spec.linux_, facts, options, {}, {}};
+  plan_namespaces(builder);
+  ExecPlan plan;
+  for (const NamespacePlan& entry : builder.plan.namespaces) plan.namespaces.push_back(entry.kind);
+  plan.maps = builder.plan.maps;
+  std::vector<std::string> warnings;
+  plan.process = plan_process(process, *spec.linux_, facts, options, plan.maps, warnings);
+  // The program runs where it is put; only init's working directory may be made.
+  plan.process.create_working_directory = false;
+  return plan;
+}
+
+}  // namespace bryo::runtime

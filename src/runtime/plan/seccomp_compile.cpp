@@ -1,0 +1,414 @@
+// The compiler: rules → one table of intervals an ABI → binary search. A call that has unconditional rules takes the
+// first of them; else its conditional rules are asked in their order.
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "runtime/plan/bpf_assembler.hpp"
+#include "runtime/plan/seccomp_names.hpp"
+#include "runtime/seccomp_profile.hpp"
+
+namespace bryo::runtime {
+namespace {
+
+constexpr std::uint32_t kNumberOffset = offsetof(struct seccomp_data, nr);
+constexpr std::uint32_t kArchOffset = offsetof(struct seccomp_data, arch);
+
+enum class Compare : std::uint8_t { eq, ne, lt, le, gt, ge, masked_eq };
+
+struct Condition {
+  std::uint32_t index = 0;
+  Compare compare = Compare::eq;
+  std::uint64_t value = 0;
+  std::uint64_t mask = UINT64_MAX;  // of masked_eq
+  auto operator<=>(const Condition&) const = default;
+};
+
+struct Rule {
+  std::uint32_t action = 0;
+  std::vector<Condition> conditions;  // all must hold
+  auto operator<=>(const Rule&) const = default;
+};
+
+// What happens for one number: rules in order, then the profile's default.
+using Chain = std::vector<Rule>;
+
+// --- actions ---
+
+std::uint32_t action_value(const std::string& action, std::optional<std::uint32_t> number) {
+  const std::uint32_t data = number.value_or(EPERM);
+  if (data > SECCOMP_RET_DATA) fail(ErrorKind::invalid_argument, "linux.seccomp: errno {} is too large", data);
+  if (action == "SCMP_ACT_ALLOW") return SECCOMP_RET_ALLOW;
+  if (action == "SCMP_ACT_ERRNO") return SECCOMP_RET_ERRNO | data;
+  if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SECCOMP_RET_KILL_THREAD;
+  if (action == "SCMP_ACT_KILL_PROCESS") return SECCOMP_RET_KILL_PROCESS;
+  if (action == "SCMP_ACT_TRAP") return SECCOMP_RET_TRAP;
+  if (action == "SCMP_ACT_TRACE") return SECCOMP_RET_TRACE | data;
+  if (action == "SCMP_ACT_LOG") return SECCOMP_RET_LOG;
+  if (action == "SCMP_ACT_NOTIFY") fail(ErrorKind::unsupported, "linux.seccomp: SCMP_ACT_NOTIFY is not supported yet");
+  // Also an empty profile: confinement that was asked for must not turn into none (CVE-2023-2431).
+  fail(ErrorKind::invalid_argument, "linux.seccomp: unknown action \"{}\"", printable(action));
+}
+
+bool is_permissive(std::uint32_t action) { return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG; }
+
+std::uint32_t flag_bits(const oci::LinuxSeccomp& profile) {
+  constexpr std::pair<std::string_view, std::uint32_t> kFlags[] = {
+      {"SECCOMP_FILTER_FLAG_TSYNC", 0},  // we have one thread
+      {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+      {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+      {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0}};  // of no meaning without a listener
+  // As other runtimes do: a filter alone is no reason to slow the program down.
+  if (profile.flags.empty()) return SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  std::uint32_t bits = 0;
+  for (const std::string& flag : profile.flags) {
+    const auto* const known = std::ranges::find(kFlags, flag, &std::pair<std::string_view, std::uint32_t>::first);
+    if (known == std::end(kFlags))
+      fail(ErrorKind::invalid_argument, "linux.seccomp.flags: unknown flag \"{}\"", printable(flag));
+    bits |= known->second;
+  }
+  return bits;
+}
+
+// --- rules ---
+
+Condition condition_of(const oci::LinuxSeccompArg& arg) {
+  constexpr std::pair<std::string_view, Compare> kOperators[] = {{"SCMP_CMP_EQ", Compare::eq},
+                                                                 {"SCMP_CMP_NE", Compare::ne},
+                                                                 {"SCMP_CMP_LT", Compare::lt},
+                                                                 {"SCMP_CMP_LE", Compare::le},
+                                                                 {"SCMP_CMP_GT", Compare::gt},
+                                                                 {"SCMP_CMP_GE", Compare::ge},
+                                                                 {"SCMP_CMP_MASKED_EQ", Compare::masked_eq}};
+  if (arg.index > 5) fail(ErrorKind::invalid_argument, "linux.seccomp: argument index {} is above 5", arg.index);
+  for (const auto& [name, compare] : kOperators) {
+    if (name != arg.op) continue;
+    if (compare == Compare::masked_eq) return {arg.index, compare, arg.value_two & arg.value, arg.value};
+    return {arg.index, compare, arg.value, UINT64_MAX};
+  }
+  fail(ErrorKind::invalid_argument, "linux.seccomp: unknown operator \"{}\"", printable(arg.op));
+}
+
+// Conditions on different arguments must all hold. Several on one argument are alternatives, as runc reads the
+// specification.
+std::vector<Rule> rules_of(const oci::LinuxSyscall& entry) {
+  const std::uint32_t action = action_value(entry.action, entry.errno_ret);
+  std::vector<Condition> conditions;
+  std::set<std::uint32_t> indices;
+  for (const auto& arg : entry.args) {
+    conditions.push_back(condition_of(arg));
+    indices.insert(arg.index);
+  }
+  if (indices.size() == conditions.size()) return {{action, std::move(conditions)}};
+  std::vector<Rule> alternatives;
+  for (const Condition& condition : conditions) alternatives.push_back({action, {condition}});
+  return alternatives;
+}
+
+// number → chain of one ABI.
+using Table = std::map<std::uint32_t, Chain>;
+
+void add_multiplexed(const SeccompAbi& abi, const std::string& name, const std::vector<Rule>& rules, Table& table) {
+  const auto multiplexer = multiplexed(abi, name);
+  if (!multiplexer) return;
+  for (const Rule& rule : rules) {
+    // The call's own arguments lie in memory, out of the filter's sight: a rule about them says nothing here.
+    if (!rule.conditions.empty()) continue;
+    table[multiplexer->number].push_back({rule.action, {{0, Compare::eq, multiplexer->call, UINT64_MAX}}});
+  }
+}
+
+Table table_of(const oci::LinuxSeccomp& profile, const SeccompAbi& abi) {
+  Table table;
+  for (const auto& entry : profile.syscalls) {
+    const std::vector<Rule> rules = rules_of(entry);
+    for (const std::string& name : entry.names) {
+      for (const std::uint32_t number : syscall_numbers(abi, name))
+        table[number].insert(table[number].end(), rules.begin(), rules.end());
+      add_multiplexed(abi, name, rules, table);
+    }
+  }
+  for (auto& [number, chain] : table) {
+    const auto unconditional = std::ranges::find_if(chain, [](const Rule& r) { return r.conditions.empty(); });
+    if (unconditional != chain.end()) chain = {*unconditional};
+  }
+  return table;
+}
+
+struct Interval {
+  std::uint32_t first = 0;
+  Chain chain;  // empty: the default
+};
+
+// Neighbours with the same fate become one. What is newer than everything the profile knows of answers ENOSYS, so that
+// programs fall back instead of failing.
+std::vector<Interval> intervals_of(const Table& table, std::uint32_t first, bool unknown_is_enosys) {
+  std::vector<Interval> out = {{first, {}}};
+  const auto add = [&out](std::uint32_t at, const Chain& chain) {
+    if (out.back().chain == chain) return;
+    if (out.back().first == at)
+      out.back().chain = chain;
+    else
+      out.push_back({at, chain});
+  };
+  std::uint32_t expected = first;
+  for (const auto& [number, chain] : table) {
+    if (number > expected) add(expected, {});
+    add(number, chain);
+    expected = number + 1;
+  }
+  add(expected, unknown_is_enosys ? Chain{{SECCOMP_RET_ERRNO | ENOSYS, {}}} : Chain{});
+  return out;
+}
+
+// --- code ---
+
+class Generator {
+ public:
+  explicit Generator(std::uint32_t default_action) : default_action_(default_action) {}
+
+  void search(const std::vector<Interval>& intervals, bool wide) { search(intervals, 0, intervals.size(), wide); }
+
+  // After all searches: the bodies that they jump to.
+  void chains() {
+    for (const auto& [key, label] : chains_) {
+      code.bind(label);
+      for (const Rule& rule : key.chain) emit(rule, key.wide);
+      if (!key.chain.back().conditions.empty()) code.finish(default_action_);
+    }
+  }
+
+  BpfAssembler code;
+
+ private:
+  struct ChainKey {
+    Chain chain;
+    bool wide = true;
+    auto operator<=>(const ChainKey&) const = default;
+  };
+
+  void search(const std::vector<Interval>& intervals, std::size_t from, std::size_t to, bool wide) {
+    if (to - from == 1) {
+      leaf(intervals[from].chain, wide);
+      return;
+    }
+    const std::size_t middle = from + (to - from) / 2;
+    const BpfAssembler::Label right = code.new_label();
+    code.branch(BPF_JGE, intervals[middle].first, right, BpfAssembler::kNext);
+    search(intervals, from, middle, wide);
+    code.bind(right);
+    search(intervals, middle, to, wide);
+  }
+
+  void leaf(const Chain& chain, bool wide) {
+    if (chain.empty())
+      code.finish(default_action_);
+    else if (chain.front().conditions.empty())
+      code.finish(chain.front().action);
+    else
+      code.jump(label_of(chain, wide));
+  }
+
+  BpfAssembler::Label label_of(const Chain& chain, bool wide) {
+    const auto [entry, fresh] = chains_.try_emplace(ChainKey{chain, wide}, 0);
+    if (fresh) entry->second = code.new_label();
+    return entry->second;
+  }
+
+  void emit(const Rule& rule, bool wide) {
+    const BpfAssembler::Label next = code.new_label();
+    for (const Condition& condition : rule.conditions) emit(condition, wide, next);
+    code.finish(rule.action);
+    code.bind(next);
+  }
+
+  static std::uint32_t low_offset(const Condition& c) { return offsetof(struct seccomp_data, args) + c.index * 8; }
+
+  void load_masked(std::uint32_t offset, std::uint32_t mask) {
+    code.load(offset);
+    if (mask != UINT32_MAX) code.and_with(mask);
+  }
+
+  // Falls through when the condition holds. Little-endian: the low word comes first.
+  void emit(const Condition& c, bool wide, BpfAssembler::Label otherwise) {
+    const auto high = static_cast<std::uint32_t>(c.value >> 32);
+    const auto low = static_cast<std::uint32_t>(c.value);
+    const auto high_mask = static_cast<std::uint32_t>(c.mask >> 32);
+    const auto low_mask = static_cast<std::uint32_t>(c.mask);
+    const BpfAssembler::Label holds = code.new_label();
+    // A 32-bit ABI has no high words.
+    if (wide && high_mask != 0) {
+      load_masked(low_offset(c) + 4, high_mask);
+      compare_high(c.compare, high, holds, otherwise);
+    }
+    load_masked(low_offset(c), low_mask);
+    compare_low(c.compare, low, otherwise);
+    code.bind(holds);
+  }
+
+  // Decides by the high word, or falls through to the low one when they are equal.
+  void compare_high(Compare compare, std::uint32_t value, BpfAssembler::Label holds, BpfAssembler::Label otherwise) {
+    constexpr auto kNext = BpfAssembler::kNext;
+    switch (compare) {
+      case Compare::eq:
+      case Compare::masked_eq:
+        code.branch(BPF_JEQ, value, kNext, otherwise);
+        return;
+      case Compare::ne:
+        code.branch(BPF_JEQ, value, kNext, holds);
+        return;
+      case Compare::gt:
+      case Compare::ge:
+        code.branch(BPF_JGT, value, holds, kNext);
+        code.branch(BPF_JEQ, value, kNext, otherwise);
+        return;
+      case Compare::lt:
+      case Compare::le:
+        code.branch(BPF_JGT, value, otherwise, kNext);
+        code.branch(BPF_JEQ, value, kNext, holds);
+        return;
+    }
+  }
+
+  void compare_low(Compare compare, std::uint32_t value, BpfAssembler::Label otherwise) {
+    constexpr auto kNext = BpfAssembler::kNext;
+    switch (compare) {
+      case Compare::eq:
+      case Compare::masked_eq:
+        code.branch(BPF_JEQ, value, kNext, otherwise);
+        return;
+      case Compare::ne:
+        code.branch(BPF_JEQ, value, otherwise, kNext);
+        return;
+      case Compare::gt:
+        code.branch(BPF_JGT, value, kNext, otherwise);
+        return;
+      case Compare::ge:
+        code.branch(BPF_JGE, value, kNext, otherwise);
+        return;
+      case Compare::lt:
+        code.branch(BPF_JGE, value, otherwise, kNext);
+        return;
+      case Compare::le:
+        code.branch(BPF_JGT, value, otherwise, kNext);
+        return;
+    }
+  }
+
+  std::uint32_t default_action_;
+  std::map<ChainKey, BpfAssembler::Label> chains_;
+};
+
+std::vector<SeccompAbi> abis_of(const oci::LinuxSeccomp& profile) {
+  std::vector<SeccompAbi> abis = {native_abi()};
+  for (const std::string& name : profile.architectures)
+    if (const auto abi = abi_of(name); abi && std::ranges::find(abis, *abi) == abis.end()) abis.push_back(*abi);
+  return abis;
+}
+
+const SeccompAbi* find_abi(const std::vector<SeccompAbi>& abis, std::uint32_t audit_arch, bool x32) {
+  for (const SeccompAbi& abi : abis)
+    if (abi.audit_arch == audit_arch && abi.x32 == x32) return &abi;
+  return nullptr;
+}
+
+// One architecture as the kernel reports it: the native numbers, and x32's above bit 30.
+void emit_architecture(const oci::LinuxSeccomp& profile, const std::vector<SeccompAbi>& abis, const SeccompAbi& abi,
+                       bool unknown_is_enosys, Generator& out) {
+  std::vector<Interval> intervals = intervals_of(table_of(profile, abi), 0, unknown_is_enosys);
+  if (abi.audit_arch == AUDIT_ARCH_X86_64) {
+    const SeccompAbi* x32 = find_abi(abis, abi.audit_arch, true);
+    std::vector<Interval> above = x32 != nullptr ? intervals_of(table_of(profile, *x32), kX32Bit, unknown_is_enosys)
+                                                 : std::vector<Interval>{{kX32Bit, {{SECCOMP_RET_KILL_PROCESS, {}}}}};
+    intervals.insert(intervals.end(), above.begin(), above.end());
+  }
+  out.code.load(kNumberOffset);
+  out.search(intervals, abi.wide);
+}
+
+std::vector<std::byte> to_bytes(const std::vector<struct sock_filter>& program) {
+  std::vector<std::byte> bytes(program.size() * sizeof(struct sock_filter));
+  std::memcpy(bytes.data(), program.data(), bytes.size());
+  return bytes;
+}
+
+void check_names(const oci::LinuxSeccomp& profile, std::vector<std::string>* warnings) {
+  for (const auto& entry : profile.syscalls) {
+    if (entry.names.empty()) fail(ErrorKind::invalid_argument, "linux.seccomp.syscalls: an entry without names");
+    if (warnings == nullptr) continue;
+    for (const std::string& name : entry.names)
+      if (!is_known_syscall(name))
+        warnings->push_back(fmt::format("seccomp: system call \"{}\" is unknown and left out", printable(name)));
+  }
+}
+
+}  // namespace
+
+SeccompProgram compile_seccomp(const oci::LinuxSeccomp& profile, std::vector<std::string>* warnings) {
+  if (!profile.listener_path.empty())
+    fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported yet");
+  check_names(profile, warnings);
+  const std::uint32_t default_action = action_value(profile.default_action, profile.default_errno_ret);
+  const bool unknown_is_enosys = !is_permissive(default_action) && profile.default_errno_ret != ENOSYS;
+  const std::vector<SeccompAbi> abis = abis_of(profile);
+
+  Generator out(default_action);
+  out.code.load(kArchOffset);
+  for (const SeccompAbi& abi : abis) {
+    if (abi.x32) continue;
+    const BpfAssembler::Label next = out.code.new_label();
+    out.code.branch(BPF_JEQ, abi.audit_arch, BpfAssembler::kNext, next);
+    emit_architecture(profile, abis, abi, unknown_is_enosys, out);
+    out.code.bind(next);
+  }
+  // An ABI that the profile does not name is not let through.
+  out.code.finish(SECCOMP_RET_KILL_PROCESS);
+  out.chains();
+  return {to_bytes(out.code.assemble()), flag_bits(profile)};
+}
+
+namespace {
+
+// Everything that the program depends on, as text.
+std::string key_of(const oci::LinuxSeccomp& profile) {
+  std::string key =
+      fmt::format("{}|{}|{}|{}|{}", profile.default_action, profile.default_errno_ret.value_or(0xffffffff),
+                  join(profile.architectures, ","), join(profile.flags, ","), profile.listener_path);
+  for (const auto& entry : profile.syscalls) {
+    key += fmt::format("\n{}|{}|{}", entry.action, entry.errno_ret.value_or(0xffffffff), join(entry.names, ","));
+    for (const auto& arg : entry.args) key += fmt::format("|{} {} {} {}", arg.index, arg.op, arg.value, arg.value_two);
+  }
+  return key;
+}
+
+struct Cache {
+  std::mutex mutex;
+  std::map<std::string, SeccompProgram> programs;  // guarded by mutex
+};
+
+}  // namespace
+
+SeccompProgram compile_seccomp_cached(const oci::LinuxSeccomp& profile) {
+  // Pure results by content: no state that anyone could observe.
+  static Cache cache;
+  constexpr std::size_t kMaxEntries = 64;
+  const std::string key = key_of(profile);
+  {
+    const std::lock_guard lock(cache.mutex);
+    if (const auto found = cache.programs.find(key); found != cache.programs.end()) return found->second;
+  }
+  SeccompProgram program = compile_seccomp(profile);
+  const std::lock_guard lock(cache.mutex);
+  if (cache.programs.size() >= kMaxEntries) cache.programs.clear();
+  cache.programs[key] = program;
+  return program;
+}
+
+}  // namespace bryo::runtime

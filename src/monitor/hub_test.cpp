@@ -1,0 +1,467 @@
+// The hub and a real monitor process, with plain processes instead of containers: no root needed.
+#include "monitor/hub.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "monitor/log_reader.hpp"
+#include "monitor/protocol.hpp"
+#include "monitor/test_support.hpp"
+
+namespace bryo::monitor {
+namespace {
+
+using namespace testing_support;
+using testing::HasSubstr;
+
+class HubTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::chmod(scratch_.path().c_str(), 0700), 0);
+    start_hub();
+  }
+  void start_hub() {
+    hub_ = std::make_unique<MonitorHub>(MonitorProgram(beside_this_program("plain-monitor")), listener_);
+  }
+  StartRequest request(const std::vector<std::string>& arguments, const std::string& id = "c1") {
+    StartRequest request;
+    request.container_id = id;
+    request.runtime_directory = scratch_.file("run-" + id);
+    std::filesystem::create_directory(request.runtime_directory);
+    std::filesystem::permissions(request.runtime_directory, std::filesystem::perms::owner_all);
+    request.plan = plain_plan(arguments);
+    request.log = {LogDriver::json_file, scratch_.file(id + ".log"), -1, 1, ""};
+    return request;
+  }
+  StartRequest shell(const std::string& script, const std::string& id = "c1") {
+    return request({"sh", "-c", script}, id);
+  }
+  Streams log(const std::string& id = "c1") const {
+    LogReader reader(scratch_.file(id + ".log"), {});
+    std::string all, frames;
+    while (reader.next(frames)) all += frames;
+    return unframe(all);
+  }
+  static constexpr AttachRequest kAll{true, true, true};
+
+  ScratchDirectory scratch_;
+  RecordingListener listener_;
+  std::unique_ptr<MonitorHub> hub_;
+};
+
+TEST_F(HubTest, ReportsExitStatusOnceWithACompleteLog) {
+  const auto monitor = hub_->spawn(shell("echo out; echo err >&2; exit 3"));
+  const Started started = monitor->start();
+  EXPECT_GT(started.pid, 0);
+  EXPECT_GT(started.start_time, 0u);
+  const auto exit = listener_.wait_exit("c1");
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->code, 3);
+  EXPECT_FALSE(exit->oom_killed);
+  EXPECT_LT(std::chrono::abs(wall_now() - exit->finished_at), std::chrono::minutes(1));
+  EXPECT_EQ(log().out, "out\n");
+  EXPECT_EQ(log().err, "err\n");
+  monitor->close();
+  hub_->spawn(shell("exit 0"));  // waits until the first is gone
+  EXPECT_EQ(listener_.exits("c1"), 1u);
+  EXPECT_EQ(listener_.losses(), 0u);
+}
+
+TEST_F(HubTest, ADeathBySignalIs128PlusItsNumber) {
+  const auto monitor = hub_->spawn(request({"sleep", "1000"}));
+  monitor->start();
+  monitor->signal(SIGTERM);
+  ASSERT_TRUE(listener_.wait_exit("c1").has_value());
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 128 + SIGTERM);
+  EXPECT_THROW(monitor->signal(SIGTERM), Error);
+}
+
+TEST_F(HubTest, CommandThatCannotRunHasDockersExitCode) {
+  const auto monitor = hub_->spawn(request({"/no/such/program"}));
+  EXPECT_TRUE(monitor->network_namespace());
+  try {
+    monitor->start();
+    FAIL() << "started";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 127);
+  }
+  monitor->close();
+  EXPECT_EQ(listener_.exits("c1"), 0u);
+  EXPECT_EQ(listener_.losses(), 0u);
+}
+
+TEST_F(HubTest, LaunchErrorsReachTheCaller) {
+  auto open_directory = shell("true");
+  std::filesystem::permissions(open_directory.runtime_directory, std::filesystem::perms(0755));
+  EXPECT_THROW(hub_->spawn(std::move(open_directory))->start(), Error);
+  auto no_plan = request({});
+  EXPECT_THROW(hub_->spawn(std::move(no_plan))->network_namespace(), Error);
+  auto no_log = shell("true");
+  no_log.log.path = scratch_.file("missing/x.log");
+  try {
+    hub_->spawn(std::move(no_log))->start();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("missing"));
+  }
+}
+
+TEST_F(HubTest, AttachBeforeStartMissesNothing) {
+  for (int i = 0; i < 20; ++i) {
+    const auto monitor = hub_->spawn(shell("printf first; printf second >&2; printf third"));
+    const UniqueFd one = monitor->attach(kAll);
+    const UniqueFd two = monitor->attach({false, false, true});
+    monitor->start();
+    const auto streams = unframe(read_all(one.get()));
+    EXPECT_TRUE(streams.well_formed);
+    EXPECT_EQ(streams.out, "firstthird");
+    EXPECT_EQ(streams.err, "second");
+    EXPECT_EQ(unframe(read_all(two.get())).err, "second");
+    ASSERT_TRUE(listener_.wait_exit("c1").has_value());
+    monitor->close();
+  }
+}
+
+TEST_F(HubTest, StdinEndsWithTheFirstClientWhenAskedTo) {
+  auto start = request({"cat"});
+  start.open_stdin = start.stdin_once = true;
+  const auto monitor = hub_->spawn(std::move(start));
+  const UniqueFd stream = monitor->attach(kAll);
+  monitor->start();
+  const std::string text(3'000'000, 'i');
+  std::thread writer([&] {
+    write_all(stream.get(), text);
+    ::shutdown(stream.get(), SHUT_WR);
+  });
+  EXPECT_TRUE(unframe(read_all(stream.get())).out == text);
+  writer.join();
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 0);
+}
+
+TEST_F(HubTest, WithoutStdinOnceTheClientIsDetachedAndStdinStays) {
+  auto start = request({"cat"});
+  start.open_stdin = true;
+  const auto monitor = hub_->spawn(std::move(start));
+  monitor->start();
+  UniqueFd first = monitor->attach(kAll);
+  write_all(first.get(), "one\n");
+  EXPECT_EQ(unframe(read_all(first.get(), 12)).out, "one\n");
+  ::shutdown(first.get(), SHUT_WR);
+  EXPECT_EQ(read_all(first.get()), "");
+  const UniqueFd second = monitor->attach(kAll);
+  write_all(second.get(), "two\n");
+  EXPECT_EQ(unframe(read_all(second.get(), 12)).out, "two\n");
+  monitor->signal(SIGKILL);
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 137);
+}
+
+TEST_F(HubTest, WithoutOpenStdinItIsEmpty) {
+  const auto monitor = hub_->spawn(request({"cat"}));
+  const UniqueFd stream = monitor->attach(kAll);
+  monitor->start();
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 0);
+  EXPECT_EQ(read_all(stream.get()), "");
+}
+
+TEST_F(HubTest, SlowClientHoldsUpTheProcessAndLosesNothing) {
+  constexpr std::size_t kBytes = 8'000'000;
+  const auto monitor = hub_->spawn(shell("head -c 8000000 /dev/zero; echo done >&2"));
+  const UniqueFd slow = monitor->attach({false, true, false});
+  const UniqueFd errors = monitor->attach({false, false, true});
+  monitor->start();
+  // The process cannot have come to its end: nobody has taken its output.
+  pollfd wait{errors.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&wait, 1, 200), 0);
+  EXPECT_EQ(unframe(read_all(slow.get())).out.size(), kBytes);
+  EXPECT_EQ(unframe(read_all(errors.get())).err, "done\n");
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 0);
+}
+
+TEST_F(HubTest, ClientThatHangsUpIsForgottenAtOnce) {
+  const auto monitor = hub_->spawn(shell("head -c 8000000 /dev/zero; exit 4"));
+  UniqueFd slow = monitor->attach(kAll);
+  monitor->start();
+  read_all(slow.get(), 1000);
+  slow.reset();
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 4);
+}
+
+TEST_F(HubTest, SlowReaderGetsTheRestAfterTheExitWasReported) {
+  const auto monitor = hub_->spawn(shell("head -c 300000 /dev/zero"));
+  const UniqueFd slow = monitor->attach(kAll);
+  monitor->start();
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 0);
+  monitor->close();
+  EXPECT_EQ(unframe(read_all(slow.get())).out.size(), 300000u);
+}
+
+TEST_F(HubTest, TerminalIsRawAndResizable) {
+  auto start = request({"tty", "sh", "-c", "stty size; read x; stty size; echo got $x"});
+  start.terminal = start.open_stdin = true;
+  start.console_size = {33, 99};
+  const auto monitor = hub_->spawn(std::move(start));
+  const UniqueFd stream = monitor->attach({true, true, false});
+  monitor->start();
+  EXPECT_EQ(read_all(stream.get(), 7), "33 99\r\n");
+  monitor->resize("", {50, 120});
+  write_all(stream.get(), "hi\n");
+  const std::string rest = read_all(stream.get());
+  EXPECT_THAT(rest, HasSubstr("50 120\r\n"));
+  EXPECT_THAT(rest, HasSubstr("got hi\r\n"));
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 0);
+  EXPECT_THAT(log().out, HasSubstr("got hi\r\n"));
+}
+
+TEST_F(HubTest, ResizeWithoutTerminalIsAnError) {
+  const auto monitor = hub_->spawn(request({"sleep", "1000"}));
+  monitor->start();
+  EXPECT_THROW(monitor->resize("", {1, 1}), Error);
+  EXPECT_THROW(monitor->resize("no such exec", {1, 1}), Error);
+  monitor->signal(SIGKILL);
+  listener_.wait_exit("c1");
+}
+
+TEST_F(HubTest, ExecStreamsAndReportsItsExit) {
+  const auto monitor = hub_->spawn(request({"sleep", "1000"}));
+  monitor->start();
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "e" + std::to_string(i);
+    ExecRequest exec{id, plain_plan({"sh", "-c", "cat; echo bad >&2; exit 5"}), {}, false, kAll, {}};
+    const ExecStarted started = monitor->exec(std::move(exec));
+    EXPECT_GT(started.pid, 0);
+    write_all(started.stream.get(), "in");
+    ::shutdown(started.stream.get(), SHUT_WR);
+    const auto streams = unframe(read_all(started.stream.get()));
+    EXPECT_EQ(streams.out, "in");
+    EXPECT_EQ(streams.err, "bad\n");
+    EXPECT_EQ(listener_.wait_exec_exit("c1", id), 5);
+  }
+  // Detached, by signal, not found, terminal.
+  EXPECT_FALSE(
+      monitor->exec({"d", plain_plan({"sh", "-c", "kill -9 $$"}), {}, false, {false, false, false}, {}}).stream);
+  EXPECT_EQ(listener_.wait_exec_exit("c1", "d"), 137);
+  try {
+    monitor->exec({"n", plain_plan({"/no/such"}), {}, false, kAll, {}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 127);
+  }
+  const auto tty = monitor->exec({"t", plain_plan({"tty", "stty", "size"}), {}, true, {true, true, false}, {40, 80}});
+  EXPECT_EQ(listener_.wait_exec_exit("c1", "t"), 0);
+  EXPECT_TRUE(monitor->status().running_execs.empty());
+  monitor->signal(SIGKILL);
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 137);
+}
+
+TEST_F(HubTest, DaemonThatKeepsTheStreamsDoesNotHoldUpTheExit) {
+  const auto monitor = hub_->spawn(shell("sleep 5 & echo $!; exit 6"));
+  const auto before = std::chrono::steady_clock::now();
+  const UniqueFd stream = monitor->attach(kAll);
+  monitor->start();
+  const auto out = unframe(read_all(stream.get())).out;
+  EXPECT_EQ(listener_.wait_exit("c1")->code, 6);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(4));
+  ::kill(std::stoi(out), SIGKILL);
+}
+
+TEST_F(HubTest, ContainerOutlivesTheHubAndItsLogHasNoGap) {
+  auto start = shell("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; read x; echo after $x; exit 9");
+  const std::string directory = start.runtime_directory;
+  start.open_stdin = true;
+  auto monitor = hub_->spawn(std::move(start));
+  const Started started = monitor->start();
+  hub_.reset();  // as by kill -9: no word to the monitor
+  monitor.reset();
+  start_hub();
+  monitor = hub_->reconnect("c1", directory);
+  ASSERT_NE(monitor, nullptr);
+  const MonitorStatus status = monitor->status();
+  EXPECT_TRUE(status.started);
+  EXPECT_EQ(status.process.pid, started.pid);
+  EXPECT_EQ(status.process.start_time, started.start_time);
+  EXPECT_FALSE(status.exit.has_value());
+  const UniqueFd stream = monitor->attach(kAll);
+  write_all(stream.get(), "reconnect\n");
+  const auto exit = listener_.wait_exit("c1");
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->code, 9);
+  std::string wanted;
+  for (int i = 0; i < 2000; ++i) wanted += "line " + std::to_string(i) + "\n";
+  EXPECT_EQ(log().out, wanted + "after reconnect\n");
+  EXPECT_EQ(listener_.losses(), 0u);
+}
+
+TEST_F(HubTest, ExitWhileNobodyIsThereIsInTheFile) {
+  auto start = shell("read x; exit 11");
+  const std::string directory = start.runtime_directory;
+  start.open_stdin = start.stdin_once = true;
+  auto monitor = hub_->spawn(std::move(start));
+  monitor->start();
+  const UniqueFd stream = monitor->attach(kAll);
+  hub_.reset();
+  monitor.reset();
+  EXPECT_FALSE(MonitorHub::read_exit(directory).has_value());
+  write_all(stream.get(), "x\n");
+  EXPECT_EQ(read_all(stream.get()), "");  // end of its output
+  start_hub();
+  // It leaves on its own; meanwhile it may still answer.
+  std::optional<ExitInfo> exit;
+  for (int i = 0; i < 1000 && !exit; ++i) exit = MonitorHub::read_exit(directory);
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->code, 11);
+  if (const auto again = hub_->reconnect("c1", directory)) {
+    EXPECT_EQ(listener_.wait_exit("c1")->code, 11);
+    again->close();
+  }
+}
+
+TEST_F(HubTest, BryodThatDiesBeforeStartLeavesNothing) {
+  auto start = request({"sleep", "1000"});
+  const std::string directory = start.runtime_directory;
+  auto monitor = hub_->spawn(std::move(start));
+  monitor->network_namespace();
+  const pid_t init = monitor->status().process.pid;
+  ASSERT_EQ(::kill(init, 0), 0);
+  hub_.reset();
+  monitor.reset();
+  for (int i = 0; i < 2000 && ::kill(init, 0) == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(::kill(init, 0), -1);
+  EXPECT_FALSE(MonitorHub::read_exit(directory).has_value());
+}
+
+TEST_F(HubTest, GivingUpBeforeStartKillsInit) {
+  const auto monitor = hub_->spawn(request({"sleep", "1000"}));
+  monitor->network_namespace();
+  const pid_t init = monitor->status().process.pid;
+  monitor->close();
+  hub_->spawn(shell("exit 0"));  // the first is gone now
+  EXPECT_EQ(::kill(init, 0), -1);
+  EXPECT_EQ(listener_.exits("c1"), 0u);
+}
+
+TEST_F(HubTest, KilledMonitorIsReportedAsLost) {
+  const auto monitor = hub_->spawn(shell("echo $PPID; sleep 1000"));
+  const UniqueFd stream = monitor->attach(kAll);
+  const Started started = monitor->start();
+  const std::string parent = unframe(read_all(stream.get(), 8 + 2)).out;
+  const std::string rest = read_all(stream.get(), 1);
+  const auto stat = read_text("/proc/" + std::to_string(started.pid) + "/stat");
+  const pid_t pid = std::stoi(stat.substr(stat.rfind(')') + 4));
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  EXPECT_TRUE(listener_.wait_lost("c1"));
+  EXPECT_EQ(listener_.exits("c1"), 0u);
+  EXPECT_THROW(monitor->status(), Error);
+  ::kill(started.pid, SIGKILL);
+}
+
+TEST_F(HubTest, RequestsOutOfOrderAreRefused) {
+  const auto monitor = hub_->spawn(request({"sleep", "1000"}));
+  monitor->network_namespace();
+  EXPECT_THROW(monitor->exec({"e", plain_plan({"true"}), {}, false, kAll, {}}), Error);
+  monitor->start();
+  EXPECT_THROW(monitor->start(), Error);
+  monitor->signal(SIGKILL);
+  listener_.wait_exit("c1");
+  EXPECT_THROW(monitor->attach(kAll), Error);
+}
+
+TEST_F(HubTest, CVE_2020_15257_ControlSocketIsAPathInAPrivateDirectory) {
+  auto start = request({"sleep", "1000"});
+  const std::string directory = start.runtime_directory;
+  const auto monitor = hub_->spawn(std::move(start));
+  monitor->start();
+  const std::string sockets = read_text("/proc/net/unix");
+  EXPECT_EQ(sockets.find("@bryo"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_socket(directory + "/control.sock"));
+  const auto stat = std::filesystem::status(directory);
+  EXPECT_EQ(stat.permissions() & std::filesystem::perms(077), std::filesystem::perms::none);
+  monitor->signal(SIGKILL);
+  listener_.wait_exit("c1");
+}
+
+TEST_F(HubTest, CVE_2020_15257_ForeignUserIsNotServed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  auto start = request({"sleep", "1000"});
+  const std::string directory = start.runtime_directory;
+  const auto monitor = hub_->spawn(std::move(start));
+  monitor->start();
+  // Even with the directory opened by mistake, the peer's identity is checked.
+  std::filesystem::permissions(directory, std::filesystem::perms(0755));
+  std::filesystem::permissions(scratch_.path(), std::filesystem::perms(0755));
+  std::filesystem::permissions(directory + "/control.sock", std::filesystem::perms(0777));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setuid(65534) != 0) ::_exit(2);
+    const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, (directory + "/control.sock").c_str(), sizeof address.sun_path - 1);
+    if (::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) ::_exit(3);
+    char byte;
+    ::_exit(::recv(socket, &byte, 1, 0) == 0 ? 0 : 1);  // hung up on
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(monitor->status().started);
+  monitor->signal(SIGKILL);
+  listener_.wait_exit("c1");
+}
+
+TEST_F(HubTest, CVE_2019_5736_ProgramIsASealedMemoryFile) {
+  const auto monitor = hub_->spawn(request({"sleep", "1000"}));
+  const Started started = monitor->start();
+  const auto stat = read_text("/proc/" + std::to_string(started.pid) + "/stat");
+  const std::string parent = stat.substr(stat.rfind(')') + 4);
+  const std::string exe = "/proc/" + parent.substr(0, parent.find(' ')) + "/exe";
+  EXPECT_THAT(std::filesystem::read_symlink(exe).string(), HasSubstr("memfd:bryo-monitor"));
+  EXPECT_LT(::open(exe.c_str(), O_WRONLY | O_CLOEXEC), 0);
+  const UniqueFd readable(::open(exe.c_str(), O_RDONLY | O_CLOEXEC));
+  if (readable) {  // root may open it, and still cannot change it
+    EXPECT_LT(::ftruncate(readable.get(), 0), 0);
+    const std::string again = "/proc/self/fd/" + std::to_string(readable.get());
+    const UniqueFd writable(::open(again.c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_TRUE(!writable || ::write(writable.get(), "x", 1) < 0);
+  }
+  monitor->signal(SIGKILL);
+  listener_.wait_exit("c1");
+}
+
+TEST_F(HubTest, ManyAtOnceAndNoDescriptorLeaks) {
+  constexpr int kThreads = 4;
+  constexpr int kEach = 25;
+  const auto cycle = [&](int thread, int i) {
+    const std::string id = "t" + std::to_string(thread) + "-" + std::to_string(i);
+    const auto monitor = hub_->spawn(shell("echo " + id + "; exit 7", id));
+    const UniqueFd stream = monitor->attach(kAll);
+    monitor->start();
+    EXPECT_EQ(unframe(read_all(stream.get())).out, id + "\n");
+    EXPECT_EQ(listener_.wait_exit(id)->code, 7);
+    monitor->close();
+  };
+  cycle(99, 0);
+  hub_->spawn(shell("exit 0", "t99-0"));
+  const std::size_t before = open_descriptors();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kEach; ++i) cycle(t, i);
+    });
+  for (auto& thread : threads) thread.join();
+  // The last ones are on their way out: spawning waits for each.
+  for (int t = 0; t < kThreads; ++t)
+    hub_->spawn(shell("exit 0", "t" + std::to_string(t) + "-" + std::to_string(kEach - 1)));
+  hub_.reset();
+  start_hub();
+  EXPECT_LE(open_descriptors(), before);
+}
+
+}  // namespace
+}  // namespace bryo::monitor

@@ -30,10 +30,10 @@ void append_escaped(std::string_view text, std::string& out) {
   out += '"';
 }
 
-// `step` is the indentation of one level; 0 writes everything on one line.
+// `step` is the indentation of one level; empty writes everything on one line.
 class Writer {
  public:
-  Writer(std::string& out, std::size_t step) : out_(out), step_(step) {}
+  Writer(std::string& out, std::string_view step) : out_(out), step_(step) {}
 
   void write(const json::Value& value, std::size_t depth = 0) {
     switch (value.kind()) {
@@ -68,7 +68,7 @@ class Writer {
     for (const auto& item : object) {
       next_item(first, depth + 1);
       append_escaped({item.key().data(), item.key().size()}, out_);
-      out_ += step_ == 0 ? ":" : ": ";
+      out_ += step_.empty() ? ":" : ": ";
       write(item.value(), depth + 1);
     }
     if (!first) new_line(depth);
@@ -93,13 +93,13 @@ class Writer {
   }
 
   void new_line(std::size_t depth) {
-    if (step_ == 0) return;
+    if (step_.empty()) return;
     out_ += '\n';
-    out_.append(depth * step_, ' ');
+    for (std::size_t i = 0; i < depth; ++i) out_ += step_;
   }
 
   std::string& out_;
-  std::size_t step_;
+  std::string_view step_;
 };
 
 }  // namespace
@@ -115,13 +115,13 @@ std::string go_number(double value) {
 
 std::string compact_json(const json::Value& value) {
   std::string out;
-  Writer(out, 0).write(value);
+  Writer(out, {}).write(value);
   return out;
 }
 
-std::string indented_json(const json::Value& value) {
+std::string indented_json(const json::Value& value, std::string_view step) {
   std::string out;
-  Writer(out, 4).write(value);
+  Writer(out, step).write(value);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/json.hpp"
 
@@ -10,8 +11,8 @@ namespace bryo::cli {
 
 // One line, no blanks.
 std::string compact_json(const json::Value& value);
-// Indented by four blanks: `docker inspect`.
-std::string indented_json(const json::Value& value);
+// Indented by four blanks as `docker inspect` does it, or by `step`.
+std::string indented_json(const json::Value& value, std::string_view step = "    ");
 // Go's %v of a float64, "1.5", "1e+21".
 std::string go_number(double value);
 

@@ -253,10 +253,11 @@ def copy_to_registry(name, address):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def build_all(names=tuple(IMAGES)):
+def build_all(names=None):
     """Makes the images, and the hub's storage when one of them changed."""
     from tests.support import hub
 
+    names = names or tuple(IMAGES)
     changed = [name for name in names if make(name)]
     storage = BUILD / "hub"
     done = storage / ".filled"

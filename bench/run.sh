@@ -1,0 +1,16 @@
+#!/bin/sh
+# bench/run.sh [options of bench.py]: build, then measure bryod against Debian's dockerd in a private test host. About ten minutes.
+here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$here" || exit 2
+. tools/apt.sh
+apt_need build run test bench || exit 1
+case " $* " in
+  *" --engines dockerd "*) ;;  # baselines only: nothing to build
+  *) { cmake --preset release && nice ninja -C build/release bryod bryo bryo-monitor bryo-oci; } >build/bench-build.log 2>&1 || {
+       tail -40 build/bench-build.log
+       exit 1
+     } ;;
+esac
+if [ "$(id -u)" -ne 0 ]; then exec sudo -- "$0" "$@"; fi
+/usr/bin/python3 -m bench.images
+exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/bench.py --json "$here/build/bench.json" "$@"

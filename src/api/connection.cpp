@@ -29,6 +29,7 @@ Connection::~Connection() { core_.forget(this); }
 void Connection::abort() {
   keep_alive_ = false;
   waiting_ = false;
+  closed_ = true;
   transport_->close();
   space_.set();
   data_.set();
@@ -57,7 +58,7 @@ asio::awaitable<void> Connection::serve_requests() {
 asio::awaitable<void> Connection::read_loop() {
   const auto self = shared_from_this();
   while (true) {
-    while (in_.size() >= kReadAhead && !eof_) co_await space_.wait();
+    while (in_.size() >= kReadAhead && !closed_) co_await space_.wait();
     const std::size_t got = co_await transport_->read(in_);
     if (got == 0) break;
     data_.set();

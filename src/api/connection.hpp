@@ -73,8 +73,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::string in_;  // received, not yet consumed
   bool eof_ = false;
-  Event data_;   // in_ has grown, or eof_
-  Event space_;  // in_ has shrunk
+  bool closed_ = false;  // by abort()
+  Event data_;           // in_ has grown, or eof_
+  Event space_;          // in_ has shrunk
 
   std::shared_ptr<Exchange> current_;   // whose client goes when eof_ comes
   std::function<void()> abort_stream_;  // ends the wait for a descriptor, when eof_ comes

@@ -139,6 +139,7 @@ void ServerCore::watch(const std::vector<int>& signals, std::function<void(int)>
 void ServerCore::forget(Connection* connection) {
   connections.erase(connection);
   connection_count = connections.size();
+  if (stopping && connections.empty()) drain_.cancel();
 }
 
 void ServerCore::stop() {
@@ -150,6 +151,11 @@ void ServerCore::stop() {
   std::vector<std::shared_ptr<Connection>> all;
   for (Connection* connection : connections) all.push_back(connection->shared_from_this());
   for (const auto& connection : all) connection->abort();
+  if (connections.empty()) return;
+  drain_.expires_after(options.drain_time);
+  drain_.async_wait([this](const error_code& error) {
+    if (!error) loop.stop();
+  });
 }
 
 Server::Server(Router router, ServerOptions options)

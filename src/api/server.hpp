@@ -39,6 +39,7 @@ struct ServerOptions {
   std::chrono::milliseconds write_time = std::chrono::seconds(120);  // of a reply given whole
   std::chrono::milliseconds idle_time = std::chrono::seconds(300);   // between requests
   std::chrono::milliseconds linger_time = std::chrono::seconds(2);   // for a client to read the last reply
+  std::chrono::milliseconds drain_time = std::chrono::seconds(10);   // after stop(), for handlers to return
   std::size_t max_connections = 4096;  // above it the connection that has waited longest for a request is closed
   std::size_t max_threads = 256;
   std::vector<std::string> allowed_hosts;  // names a TCP client may put into Host, besides addresses and our own
@@ -59,7 +60,8 @@ class Server {
   void listen(Listener listener);
   // The callback runs on the event loop.
   void on_signals(const std::vector<int>& signals, std::function<void(int)> callback);
-  // Serves in the calling thread until stop(); then closes all connections and waits for handlers to return.
+  // Serves in the calling thread until stop(); then closes all connections and waits for handlers to return, at most
+  // drain_time. connections() then counts those that have not; they still run, and the destructor waits for them.
   void run();
   // From any thread.
   void stop();

@@ -51,6 +51,7 @@ class ServerCore {
   void sweep();
 
   boost::asio::steady_timer sweeper_{loop};
+  boost::asio::steady_timer drain_{loop};  // after stop(): for handlers to return
   bool sweeping_ = false;
   std::vector<std::unique_ptr<boost::asio::signal_set>> signals_;
 

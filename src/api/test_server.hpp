@@ -66,6 +66,7 @@ class TestServer {
     if (!thread_.joinable()) return;
     server_.stop();
     thread_.join();
+    if (server_.connections() != 0) std::abort();  // a connection or handler was forgotten
   }
   TestClient connect() const { return TestClient(connect_unix(directory_.path() + "/s")); }
   Server& server() { return server_; }

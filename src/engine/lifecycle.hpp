@@ -53,7 +53,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void start_failed(Container& container, const Error& error);
   void ended(const ContainerPtr& container, const monitor::ExitInfo& info);
   void release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor);
-  void answer_waiters(Container& container, WaitResult result, bool removed);
+  void answer_waiters(Container& container, WaitResult result, bool is_removed);
   bool wants_restart(const Container& container) const;
   void schedule_restart(const ContainerPtr& container);
   void restart_now(const ContainerPtr& container, std::uint64_t run);

@@ -67,8 +67,8 @@ std::unique_ptr<WaitTicket> Lifecycle::wait(const ContainerPtr& container, WaitC
   return std::make_unique<Ticket>(container, std::prev(container->waiters.end()), std::move(waiting));
 }
 
-void Lifecycle::answer_waiters(Container& container, WaitResult result, bool removed) {
-  for (Waiter& waiter : due_waiters(container, removed)) waiter.done(result);
+void Lifecycle::answer_waiters(Container& container, WaitResult result, bool is_removed) {
+  for (Waiter& waiter : due_waiters(container, is_removed)) waiter.done(result);
 }
 
 void Lifecycle::on_exit(const std::string& container_id, const monitor::ExitInfo& info) {

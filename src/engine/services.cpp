@@ -9,6 +9,12 @@ namespace {
 constexpr std::size_t kMaxThreads = 256;
 constexpr std::string_view kKind = "network";
 
+// D15: nobody else may look at sockets and states of containers.
+void make_private_directory(const std::string& path) {
+  const UniqueFd directory = kernel::RootDirectory::open("/").make_directories(path, 0700);
+  kernel::change_mode(directory.get(), 0700);
+}
+
 }  // namespace
 
 void NetworkDocuments::put(std::string_view key, const json::Value& document) {
@@ -65,8 +71,8 @@ Services::Services(Options from)
       events(pool) {
   data_root.scoped_directory(ids.scope(), "volumes");
   data_root.scoped_directory(ids.scope(), "network");
-  kernel::make_private_directory(options.exec_root);
-  kernel::make_private_directory(runtime_root);
+  make_private_directory(options.exec_root);
+  make_private_directory(runtime_root);
 }
 
 void Services::save(const Record& record) { documents.put_as({"container", record.scope, record.id}, record); }

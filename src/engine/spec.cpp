@@ -41,7 +41,7 @@ std::string capability_of(std::string_view word) {
   std::string name;
   for (const char c : word) name += static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   if (name == "ALL" || name == "CAP_ALL") return "ALL";
-  if (!name.starts_with("CAP_")) name = "CAP_" + name;
+  if (!name.starts_with("CAP_")) name.insert(0, "CAP_");
   if (!kernel::capability_number(name))
     fail(ErrorKind::invalid_argument, "invalid CapAdd: unknown capability: \"{}\"", printable(name));
   return name;

@@ -1,0 +1,66 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "engine/container_table.hpp"
+#include "engine/events.hpp"
+
+namespace bryo::engine {
+namespace {
+
+std::string read_line(const UniqueFd& fd) {
+  std::string line;
+  char c = 0;
+  while (::read(fd.get(), &c, 1) == 1 && c != '\n') line += c;
+  return line;
+}
+
+TEST(Events, FilteredOnesArriveInOrderAndPastOnesFirst) {
+  WorkerPool pool(4);
+  EventBus bus(pool);
+  const WallTime start = wall_now();
+  bus.publish("container", "create", "abc", {{"name", "web"}, {"image", "busybox:latest"}});
+  const UniqueFd fd = bus.subscribe(start, std::nullopt, {{"type", {"container"}}, {"event", {"create", "die"}}});
+  bus.publish("container", "start", "abc", {{"name", "web"}});
+  bus.publish("image", "pull", "x", {});
+  bus.publish("container", "die", "abc", {{"name", "web"}, {"exitCode", "3"}});
+  EXPECT_THAT(read_line(fd), testing::HasSubstr("\"Action\":\"create\""));
+  EXPECT_THAT(read_line(fd), testing::HasSubstr("\"exitCode\":\"3\""));
+}
+
+TEST(Events, AStreamWithUntilEnds) {
+  WorkerPool pool(4);
+  EventBus bus(pool);
+  const UniqueFd fd = bus.subscribe(std::nullopt, wall_now() + std::chrono::milliseconds(30), {});
+  EXPECT_EQ(read_line(fd), "");
+}
+
+TEST(Events, AReaderThatDoesNotReadIsCutOffAndHoldsNobodyUp) {
+  WorkerPool pool(4);
+  EventBus bus(pool);
+  const UniqueFd fd = bus.subscribe(std::nullopt, std::nullopt, {});
+  for (int i = 0; i < 100'000; ++i) bus.publish("container", "exec_die", "abc", {{"name", "some container"}});
+  std::size_t bytes = 0;
+  char buffer[65536];
+  while (const auto got = ::read(fd.get(), buffer, sizeof buffer)) bytes += static_cast<std::size_t>(got);
+  EXPECT_GT(bytes, 0U);  // what fitted, then the end: the gap is visible
+}
+
+TEST(Table, PrefixesNamesAndAmbiguity) {
+  ContainerTable table;
+  for (const char* id : {"abc1", "abd2"}) {
+    Record record;
+    record.id = id;
+    record.name = table.reserve_name("", id);
+    table.add(std::make_shared<Container>(record));
+  }
+  EXPECT_EQ(table.find("abc")->record.id, "abc1");
+  EXPECT_THROW(table.find("ab"), Error);
+  EXPECT_THROW(table.find("x"), Error);
+  table.reserve_name("web", "zzz");
+  EXPECT_THROW(table.reserve_name("/web", "yyy"), Error);
+  EXPECT_THROW(table.reserve_name("-rf", "yyy"), Error);
+}
+
+}  // namespace
+}  // namespace bryo::engine

@@ -90,8 +90,8 @@ void TreeWriter::check_space() {
 
 void TreeWriter::add(TarReader& reader, const TarEntry& entry) {
   if (totals_.bytes - checked_space_at_ > kCheckSpaceEvery) check_space();
-  const std::string path = clean_entry_name(entry.name, options_.limits.depth);
-  if (path.empty()) return add_root(entry);
+  const std::string path = path_of(entry.name);
+  if (path == options_.prefix) return add_root(entry);
   Place place = locate(path);
   if (options_.layer && add_whiteout(place)) return;
   if (create(reader, entry, place)) return;
@@ -99,11 +99,18 @@ void TreeWriter::add(TarReader& reader, const TarEntry& entry) {
   if (!create(reader, entry, place)) fail(ErrorKind::conflict, "something else writes to the same place");
 }
 
+std::string TreeWriter::path_of(std::string_view name) const {
+  std::string path = clean_entry_name(name, options_.limits.depth);
+  if (options_.prefix.empty() || path.empty()) return path.empty() ? options_.prefix : path;
+  return options_.prefix + "/" + path;
+}
+
 void TreeWriter::add_root(const TarEntry& entry) {
   // The top is a directory, and stays the one that it is (CVE-2014-6407: a layer whose root is a link).
   if (entry.type != TarType::directory) fail(ErrorKind::invalid_argument, "the archive's top must be a directory");
   totals_.root_entry = true;
-  finish_directory(entry, root_.fd(), ".", false);
+  if (options_.prefix.empty()) return finish_directory(entry, root_.fd(), ".", false);
+  finish_directory(entry, open_directory(options_.prefix).get(), options_.prefix, false);
 }
 
 bool TreeWriter::add_whiteout(const Place& place) {

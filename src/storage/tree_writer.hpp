@@ -26,6 +26,7 @@ namespace bryo::storage {
 
 struct TreeWriterOptions {
   bool layer = false;
+  std::string prefix;  // where in the tree the archive's top lies: cleaned, resolved, "" or "a/b"
   IdShift shift;
   std::optional<kernel::Owner> owner;     // container's ids, instead of the archive's
   bool no_overwrite_dir_non_dir = false;  // Error instead of replacing a directory by something else or back
@@ -66,6 +67,8 @@ class TreeWriter {
   };
 
   void count(const TarReader& reader, const TarEntry& entry);
+  // A name of the archive as a path of the tree.
+  std::string path_of(std::string_view name) const;
   void check_space();
   void add(TarReader& reader, const TarEntry& entry);
   void add_root(const TarEntry& entry);

@@ -110,8 +110,8 @@ bool TreeWriter::make_directory(const TarEntry& entry, const Place& place) {
 
 bool TreeWriter::make_hard_link(const TarEntry& entry, const Place& place) {
   // Absolute targets are legal and mean the tree's own; ".." may not climb (CVE-2014-9356).
-  const std::string target = clean_entry_name(entry.link, options_.limits.depth);
-  if (target.empty()) fail(ErrorKind::invalid_argument, "hard link to the top of the tree");
+  const std::string target = path_of(entry.link);
+  if (target == options_.prefix) fail(ErrorKind::invalid_argument, "hard link to the top of the tree");
   const Place from = locate(target, false);
   if (::linkat(from.directory->get(), from.name.c_str(), place.directory->get(), place.name.c_str(), 0) == 0)
     return true;

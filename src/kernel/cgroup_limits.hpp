@@ -43,6 +43,8 @@ struct CgroupLimits {
   std::optional<std::uint64_t> cpu_shares;  // v1's scale, 2…262144; converted to a weight on v2
   std::optional<std::int64_t> cpu_quota;    // microseconds a period; -1 = unlimited
   std::optional<std::uint64_t> cpu_period;
+  std::optional<std::uint64_t> cpu_burst;
+  std::optional<std::int64_t> cpu_idle;        // 1 = SCHED_IDLE for the whole container
   std::optional<std::int64_t> cpu_rt_runtime;  // v1 only
   std::optional<std::uint64_t> cpu_rt_period;  // v1 only
   std::string cpuset_cpus;                     // "0-3,5"; empty = the parent's

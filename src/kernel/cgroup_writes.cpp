@@ -48,6 +48,8 @@ void cpu_v1(const CgroupLimits& limits, Writes& out) {
   if (limits.cpu_shares.value_or(0) != 0) add("cpu.shares", std::to_string(*limits.cpu_shares), "CPU shares");
   if (limits.cpu_period.value_or(0) != 0) add("cpu.cfs_period_us", std::to_string(*limits.cpu_period), "CPU period");
   if (limits.cpu_quota.value_or(0) != 0) add("cpu.cfs_quota_us", bytes_v1(*limits.cpu_quota), "CPU quota");
+  if (limits.cpu_burst) add("cpu.cfs_burst_us", std::to_string(*limits.cpu_burst), "CPU burst");
+  if (limits.cpu_idle) add("cpu.idle", std::to_string(*limits.cpu_idle), "CPU idle state");
   if (limits.cpu_rt_period.value_or(0) != 0)
     add("cpu.rt_period_us", std::to_string(*limits.cpu_rt_period), "CPU realtime period");
   if (limits.cpu_rt_runtime.value_or(0) != 0)
@@ -128,6 +130,8 @@ void cpu_v2(const CgroupLimits& limits, Writes& out) {
     if (period != 0) value += " " + std::to_string(period);
     out.push_back({"cpu", "cpu.max", std::move(value), "CPU quota"});
   }
+  if (limits.cpu_burst) out.push_back({"cpu", "cpu.max.burst", std::to_string(*limits.cpu_burst), "CPU burst"});
+  if (limits.cpu_idle) out.push_back({"cpu", "cpu.idle", std::to_string(*limits.cpu_idle), "CPU idle state"});
   if (limits.cpu_rt_period.value_or(0) != 0 || limits.cpu_rt_runtime.value_or(0) != 0)
     fail(ErrorKind::unsupported, "CPU realtime limits exist on cgroup v1 only; this host has v2");
 }

@@ -44,14 +44,14 @@ class Scanner {
   void skip_blanks() {
     while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t')) rest_.remove_prefix(1);
   }
+  // A quote ends the string unless an odd number of backslashes stands before it.
   static std::size_t string_end(std::string_view text) {
-    std::size_t at = 0;
-    while (true) {
-      at = text.find_first_of("\"\\", at);
-      if (at == std::string_view::npos || text[at] == '"') return at;
-      at += 2;
-      if (at > text.size()) return std::string_view::npos;
+    for (std::size_t at = text.find('"'); at != std::string_view::npos; at = text.find('"', at + 1)) {
+      std::size_t first = at;
+      while (first > 0 && text[first - 1] == '\\') --first;
+      if ((at - first) % 2 == 0) return at;
     }
+    return std::string_view::npos;
   }
   bool skip_value() {
     int depth = 0;

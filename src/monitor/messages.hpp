@@ -193,9 +193,9 @@ void describe(A& a, CgroupHugepages& v) {
 template <typename A>
 void describe(A& a, CgroupLimits& v) {
   a(v.memory, v.memory_swap, v.memory_reservation, v.kernel_memory, v.kernel_memory_tcp, v.memory_swappiness,
-    v.oom_kill_disable, v.cpu_shares, v.cpu_quota, v.cpu_period, v.cpu_rt_runtime, v.cpu_rt_period, v.cpuset_cpus,
-    v.cpuset_mems, v.pids_max, v.io_weight, v.io_weight_device, v.io_read_bps, v.io_write_bps, v.io_read_iops,
-    v.io_write_iops, v.devices, v.hugepages, v.unified);
+    v.oom_kill_disable, v.cpu_shares, v.cpu_quota, v.cpu_period, v.cpu_burst, v.cpu_idle, v.cpu_rt_runtime,
+    v.cpu_rt_period, v.cpuset_cpus, v.cpuset_mems, v.pids_max, v.io_weight, v.io_weight_device, v.io_read_bps,
+    v.io_write_bps, v.io_read_iops, v.io_write_iops, v.devices, v.hugepages, v.unified);
 }
 
 }  // namespace bryo::kernel

@@ -41,6 +41,7 @@ int run_monitor(Launcher& launcher) try {
   ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
   ::close_range(kControlDescriptor + 1, ~0U, 0);
   if (::chdir("/") < 0) fail_errno("chdir /");
+  ::prctl(PR_SET_NAME, "bryo-monitor", 0, 0, 0);  // else it is the number of the memfd
   ::umask(022);
   ignore_signals();
   UniqueFd children = watch_children();

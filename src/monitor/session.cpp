@@ -138,7 +138,8 @@ Answer Session::launch(Packet& packet) {
     init_start_time_ = process_start_time(init_);
     phase_.created();
     Answer answer{to_wire(CreatedMessage{init_, init_start_time_}), {}};
-    if (request.wait_for_network) answer.descriptors.push_back(launcher_.network_namespace());
+    if (request.wait_for_network)
+      if (UniqueFd network = launcher_.network_namespace()) answer.descriptors.push_back(std::move(network));
     return answer;
   } catch (...) {
     tear_down();

@@ -132,6 +132,10 @@ class RecordingListener final : public MonitorListener {
     changed_.wait_for(lock, kPatience, [&] { return !exits_[id].empty(); });
     return exits_[id].empty() ? std::nullopt : std::optional(exits_[id].front());
   }
+  bool wait_exits(const std::string& id, std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return exits_[id].size() >= count; });
+  }
   std::optional<int> wait_exec_exit(const std::string& id, const std::string& exec) {
     std::unique_lock lock(mutex_);
     const auto key = id + "/" + exec;

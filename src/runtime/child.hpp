@@ -63,7 +63,7 @@ struct ChildContext {
   int root = -1;                  // the container's root
   int proc = -1;                  // a procfs of the container's pid namespace that only we made; -1 when there is none
   int devpts = -1;                // the devpts mounted by a step
-  int null_device = -1;           // the host's /dev/null, verified
+  int null_device = -1;           // the mount of the first masked file
   int empty_directory = -1;       // the tmpfs of the first masked directory
   int terminal = -1;              // slave end
   const char* program = nullptr;  // what execve gets

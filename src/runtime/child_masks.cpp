@@ -11,16 +11,22 @@ namespace {
 
 namespace raw = kernel::raw;
 
-// We are still in the host's tree here: pivot_root comes after the masks.
-int host_null(ChildContext& context) noexcept {
-  if (context.null_device >= 0) return context.null_device;
+// We are still in the host's tree here: pivot_root comes after the masks. Read-only, or root in the container could
+// change the mode of the host's device through the mask.
+int null_mask(ChildContext& context) noexcept {
   const int fd = static_cast<int>(raw::call(SYS_open, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
   context.link.check(fd, {"open the host's /dev/null"});
   struct stat info = {};
   context.link.check(raw::fstat(fd, info), {"stat the host's /dev/null"});
   if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
     context.link.fail(EINVAL, {"the host's /dev/null is not the null device"});
-  return context.null_device = fd;
+  const int mask = context.link.check(raw::open_tree(fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH), {"clone /dev/null"});
+  raw::close(fd);
+  struct mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  attributes.propagation = MS_PRIVATE;
+  context.link.check(raw::mount_setattr(mask, 0, attributes), {"make the mask read-only"});
+  return mask;
 }
 
 int clone_of(ChildContext& context, int fd, bool recursive, const char* what) noexcept {
@@ -54,16 +60,15 @@ void mask_path(ChildContext& context, const MaskPath& step) noexcept {
   if (target < 0) return;
   struct stat info = {};
   context.link.check(raw::fstat(target, info), {"stat ", step.target.c_str()});
+  // The first mask of a kind is made; the others are clones of it, which is in our mount namespace now.
+  int& first = S_ISDIR(info.st_mode) ? context.empty_directory : context.null_device;
   int mask = -1;
-  if (!S_ISDIR(info.st_mode)) {
-    mask = clone_of(context, host_null(context), false, step.target.c_str());
-  } else if (context.empty_directory < 0) {
-    mask = context.empty_directory = new_empty_directory(context);
-  } else {
-    mask = clone_of(context, context.empty_directory, false, step.target.c_str());
-  }
+  if (first < 0)
+    mask = first = S_ISDIR(info.st_mode) ? new_empty_directory(context) : null_mask(context);
+  else
+    mask = clone_of(context, first, false, step.target.c_str());
   context.link.check(raw::attach(mask, target), {"mask ", step.target.c_str()});
-  if (mask != context.empty_directory) raw::close(mask);
+  if (mask != first) raw::close(mask);
   raw::close(target);
 }
 

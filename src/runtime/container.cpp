@@ -8,7 +8,7 @@
 #include "kernel/capabilities.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/raw.hpp"
-#include "runtime/child_inputs.hpp"
+#include "runtime/launch_inputs.hpp"
 #include "runtime/launcher_link.hpp"
 #include "runtime/prepare_mounts.hpp"
 
@@ -49,6 +49,7 @@ struct Container::State {
   UniqueFd pty_master;
   Phase phase = Phase::begun;
   bool gate_elsewhere = false;
+  bool has_network = false;
 
   void clone_child(ChildInputs& inputs, const CgroupPlacement& cgroup);
   void follow_stage();
@@ -115,7 +116,7 @@ UniqueFd Container::open_namespace(Namespace kind) const {
 }
 
 UniqueFd Container::network_namespace() const {
-  return state_->plan->find(Namespace::network) == nullptr ? UniqueFd() : open_namespace(Namespace::network);
+  return !state_->has_network ? UniqueFd() : open_namespace(Namespace::network);
 }
 
 void Container::State::clone_child(ChildInputs& inputs, const CgroupPlacement& cgroup) {
@@ -187,6 +188,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   state->plan = &plan;
   state->descriptors.assign(inputs.descriptors.begin(), inputs.descriptors.end());
   state->warnings = plan.warnings;
+  state->has_network = plan.find(Namespace::network) != nullptr;
   state->gate_elsewhere = inputs.gate_listener >= 0;
 
   LinkPair pair;

@@ -70,7 +70,7 @@ class Container {
   // Any namespace of the child (CLONE_NEW* name as in /proc/PID/ns: "net", "mnt", "user"…).
   UniqueFd open_namespace(Namespace kind) const;
 
-  // Returns when everything before the gate is done. The plan given to begin() must still be alive.
+  // Returns when everything before the gate is done. The plan given to begin() must be alive until then.
   void wait_created();
   // What could not be done as asked: clamped limits, capabilities left out, optional mounts. Complete after
   // wait_created().

@@ -3,7 +3,7 @@
 #include "base/error.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/raw.hpp"
-#include "runtime/child_inputs.hpp"
+#include "runtime/launch_inputs.hpp"
 #include "runtime/container.hpp"
 #include "runtime/launcher_link.hpp"
 

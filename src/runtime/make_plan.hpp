@@ -32,13 +32,13 @@ struct HostFacts {
   bool selinux = false;
   bool unified_cgroups = false;              // v2 only
   std::vector<CgroupHierarchy> hierarchies;  // v1 (and the v2 one of a hybrid host is not among them)
-  bool host_mqueue = false;                  // /dev/mqueue is mounted
+  // Nodes of the host's /dev for privileged containers; names relative to /dev, owners as the host counts.
+  std::vector<DeviceNode> devices;
+  bool host_mqueue = false;  // /dev/mqueue is mounted
 };
 
 // Reads the facts of this host: some 0.2 ms, so keep them.
 HostFacts gather_host_facts();
-// The device nodes of the host's /dev, for privileged containers: absolute names, the host's owners.
-std::vector<DeviceNode> host_devices();
 
 struct PlanOptions {
   // The container's cgroup ("/bryo/<id>"), for cgroup mounts without a cgroup namespace.

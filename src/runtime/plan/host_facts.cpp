@@ -94,7 +94,7 @@ class DeviceScan {
       visit(UniqueFd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)), full,
             depth + 1);
     } else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
-      nodes_.push_back({full, S_ISBLK(info.st_mode) ? 'b' : 'c', major(info.st_rdev), minor(info.st_rdev),
+      nodes_.push_back({full.substr(5), S_ISBLK(info.st_mode) ? 'b' : 'c', major(info.st_rdev), minor(info.st_rdev),
                         info.st_mode & 07777, info.st_uid, info.st_gid});
     }
   }
@@ -103,8 +103,6 @@ class DeviceScan {
 };
 
 }  // namespace
-
-std::vector<DeviceNode> host_devices() { return DeviceScan().run(); }
 
 HostFacts gather_host_facts() {
   HostFacts facts;
@@ -115,6 +113,7 @@ HostFacts gather_host_facts() {
   facts.apparmor = read_short("/sys/module/apparmor/parameters/enabled") == "Y";
   facts.selinux = ::access("/sys/fs/selinux/enforce", F_OK) == 0;
   gather_cgroups(facts);
+  facts.devices = DeviceScan().run();
   struct statfs mqueue = {};
   constexpr long kMqueueMagic = 0x19800202;
   facts.host_mqueue = ::statfs("/dev/mqueue", &mqueue) == 0 && mqueue.f_type == kMqueueMagic;

@@ -1,4 +1,4 @@
-#include "runtime/child_inputs.hpp"
+#include "runtime/launch_inputs.hpp"
 
 #include <fcntl.h>
 #include <linux/capability.h>

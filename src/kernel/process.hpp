@@ -1,0 +1,27 @@
+// One process, told apart from all that had its number before.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "base/unique_fd.hpp"
+
+namespace bryo::kernel {
+
+struct ProcessStat {
+  char state = '?';              // 'R', 'S', 'Z', 'X' … of proc(5)
+  std::uint64_t start_time = 0;  // clock ticks since boot; with the pid it names one process for ever
+};
+
+// nullopt when there is no such process.
+std::optional<ProcessStat> process_stat(pid_t pid);
+
+// A pidfd of the process that has this number and start time; empty when it is gone.
+UniqueFd open_process(pid_t pid, std::uint64_t start_time);
+
+// False when it is gone already. Other failures throw.
+bool send_signal(int pidfd, int signal);
+
+}  // namespace bryo::kernel

@@ -1,0 +1,78 @@
+// The container's life as `create`, `run` and `delete` share it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/unique_fd.hpp"
+#include "kernel/cgroups.hpp"
+#include "runtime/command/context.hpp"
+#include "runtime/container.hpp"
+
+namespace bryo::runtime::command {
+
+struct BundleSpec {
+  std::string bundle;  // absolute
+  std::string rootfs;  // absolute
+  oci::RuntimeSpec spec;
+};
+BundleSpec load_bundle(const std::string& bundle);
+RootfsSource rootfs_of(const BundleSpec& bundle);
+
+// linux.resources as the kernel module takes them; Error{invalid_argument} names what is wrong.
+kernel::CgroupLimits limits_of(const oci::Linux& os);
+// linux.cgroupsPath, or one made from the id.
+std::string cgroup_path_of(const oci::Linux& os, const std::string& id);
+
+struct LaunchRequest {
+  std::string id;
+  std::string bundle = ".";
+  std::string console_socket;
+  std::string pid_file;
+  int preserve = 0;
+  bool no_new_keyring = false;
+  bool detach = false;  // run: leave it to itself
+};
+
+// Owned while a container is being made: cgroup and state directory, undone unless kept.
+class NewContainer {
+ public:
+  NewContainer(const Context& context, const LaunchRequest& request);
+  ~NewContainer();
+  NewContainer(const NewContainer&) = delete;
+  NewContainer& operator=(const NewContainer&) = delete;
+
+  // Up to the gate; with a gate_listener for `create`.
+  void launch(bool wait_for_start_command);
+  // Opens the gate (run).
+  void start();
+  void keep() { kept_ = true; }
+
+  Container& container() { return *container_; }
+  ContainerState& state() { return state_; }
+  const oci::RuntimeSpec& spec() const { return bundle_.spec; }
+  UniqueFd take_terminal() { return std::move(terminal_); }
+
+ private:
+  void prepare_plan();
+  void hand_over_terminal();
+
+  const Context& context_;
+  const LaunchRequest& request_;
+  BundleSpec bundle_;
+  ContainerState state_;
+  LaunchPlan plan_;
+  std::optional<kernel::ContainerCgroup> cgroup_;
+  std::optional<Container> container_;
+  UniqueFd terminal_;
+  bool kept_ = false;
+};
+
+// Writes the number, whole or not at all.
+void write_pid_file(const std::string& path, pid_t pid);
+// Sends a terminal's master to a listening socket, as runc does (name of the terminal beside it).
+void send_to_console_socket(const std::string& socket_path, int master);
+// Kills what is left, removes cgroup and state.
+void destroy(const Context& context, const ContainerState& state);
+
+}  // namespace bryo::runtime::command

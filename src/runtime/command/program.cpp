@@ -1,0 +1,114 @@
+// bryo-oci as a program: global options, the table of commands, and how failures are told.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/error.hpp"
+#include "base/time.hpp"
+#include "runtime/command/context.hpp"
+
+namespace bryo::runtime::command {
+namespace {
+
+struct Command {
+  std::string_view name;
+  int (*run)(const Context&, std::span<const std::string>);
+  std::string_view help;
+};
+
+constexpr Command kCommands[] = {
+    {"create", create_command, "make a container and stop before its program"},
+    {"delete", delete_command, "remove what a container left"},
+    {"exec", exec_command, "run one more process in a container"},
+    {"features", features_command, "show what this runtime supports"},
+    {"kill", kill_command, "send a signal to a container's init (default: TERM)"},
+    {"list", list_command, "list containers"},
+    {"pause", pause_command, "freeze all processes of a container"},
+    {"plan", plan_command, "show every step that starting a bundle would take"},
+    {"ps", ps_command, "show the processes of a container"},
+    {"resume", resume_command, "thaw a paused container"},
+    {"run", run_command, "create and start a container"},
+    {"spec", spec_command, "write a config.json to begin with"},
+    {"start", start_command, "run the program of a created container"},
+    {"state", state_command, "show the state of a container"},
+};
+
+constexpr Option kGlobalOptions[] = {
+    {"root", "", true},     {"log", "", true},           {"log-format", "", true}, {"debug", "", false},
+    {"rootless", "", true}, {"version", "v", false},     {"help", "h", false},     {"systemd-cgroup", "", false},
+    {"criu", "", true},     {"cgroup-manager", "", true}};
+
+void print_help() {
+  fmt::print("usage: bryo-oci [global options] COMMAND [options] [arguments]\n\ncommands:\n");
+  for (const Command& command : kCommands) fmt::print("  {:<10} {}\n", command.name, command.help);
+  fmt::print(
+      "\nglobal options:\n"
+      "  --root DIR              where containers are remembered (default /run/bryo-oci)\n"
+      "  --log FILE              write messages there\n"
+      "  --log-format text|json  how (default text)\n"
+      "  --cgroup-manager cgroupfs|disabled\n"
+      "  --debug, --version, --help\n");
+}
+
+void print_version() { fmt::print("bryo-oci version {}\nspec: {}\n", BRYO_VERSION, oci::kRuntimeSpecVersion); }
+
+GlobalOptions read_options(const Arguments& arguments) {
+  GlobalOptions out;
+  out.root = arguments.value("root", out.root);
+  out.log_file = arguments.value("log");
+  const std::string format = arguments.value("log-format", "text");
+  if (format != "text" && format != "json")
+    fail(ErrorKind::invalid_argument, "invalid log-format: {} (text or json)", format);
+  out.log_json = format == "json";
+  out.debug = arguments.has("debug");
+  const std::string manager = arguments.value("cgroup-manager", "cgroupfs");
+  if (manager != "cgroupfs" && manager != "disabled")
+    fail(ErrorKind::unsupported, "cgroup manager {} is not supported (cgroupfs, disabled)", manager);
+  out.cgroups = manager == "cgroupfs";
+  if (arguments.has("systemd-cgroup")) fail(ErrorKind::unsupported, "--systemd-cgroup is not supported yet");
+  return out;
+}
+
+// containerd and dockerd read the last error from here.
+void write_log(const GlobalOptions& options, const std::string& message) {
+  if (options.log_file.empty()) return;
+  const UniqueFd fd(::open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!fd) return;
+  const std::string time = to_rfc3339_nano(wall_now());
+  const json::Value line = json::Object{{"level", "error"}, {"msg", message}, {"time", time}};
+  const std::string text =
+      (options.log_json ? json::serialize(line)
+                        : fmt::format("time=\"{}\" level=error msg={}", time, json::serialize(json::Value(message)))) +
+      "\n";
+  // Nobody is left to hear of a failing log.
+  if (::write(fd.get(), text.data(), text.size()) < 0) return;
+}
+
+const Command& find_command(const std::string& name) {
+  for (const Command& command : kCommands)
+    if (command.name == name) return command;
+  fail(ErrorKind::invalid_argument, "No help topic for '{}'", name);
+}
+
+}  // namespace
+
+int run_program(std::vector<std::string> words) {
+  GlobalOptions options;
+  try {
+    // Nobody of a container may look into us (CVE-2019-5736, CVE-2016-9962).
+    ::prctl(PR_SET_DUMPABLE, 0);
+    const Arguments arguments = Arguments::parse(words, kGlobalOptions);
+    if (arguments.has("version")) return print_version(), 0;
+    if (arguments.has("help") || arguments.positional().empty()) return print_help(), 0;
+    options = read_options(arguments);
+    const Context context{options, StateDirectory(options.root)};
+    const std::vector<std::string>& rest = arguments.positional();
+    return find_command(rest[0]).run(context, std::span(rest).subspan(1));
+  } catch (const Error& error) {
+    write_log(options, error.message());
+    fmt::print(stderr, "bryo-oci: {}\n", error.message());
+    return error.exit_code() != 0 ? error.exit_code() : 1;
+  }
+}
+
+}  // namespace bryo::runtime::command

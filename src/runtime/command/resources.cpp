@@ -1,0 +1,98 @@
+// linux.resources and linux.cgroupsPath for the cgroup module.
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "runtime/command/launch.hpp"
+#include "runtime/default_spec.hpp"
+
+namespace bryo::runtime::command {
+namespace {
+
+std::uint32_t device_number(std::int64_t number) {
+  if (number < 0 || number > UINT32_MAX)
+    fail(ErrorKind::invalid_argument, "linux.resources: no such device number {}", number);
+  return static_cast<std::uint32_t>(number);
+}
+
+void take_memory(const oci::LinuxMemory& memory, kernel::CgroupLimits& out) {
+  out.memory = memory.limit;
+  out.memory_reservation = memory.reservation;
+  out.memory_swap = memory.swap;
+  out.kernel_memory = memory.kernel;
+  out.kernel_memory_tcp = memory.kernel_tcp;
+  out.memory_swappiness = memory.swappiness;
+  out.oom_kill_disable = memory.disable_oom_killer.value_or(false);
+}
+
+void take_cpu(const oci::LinuxCpu& cpu, kernel::CgroupLimits& out) {
+  out.cpu_shares = cpu.shares;
+  out.cpu_quota = cpu.quota;
+  out.cpu_period = cpu.period;
+  out.cpu_rt_runtime = cpu.realtime_runtime;
+  out.cpu_rt_period = cpu.realtime_period;
+  out.cpuset_cpus = cpu.cpus;
+  out.cpuset_mems = cpu.mems;
+}
+
+std::vector<kernel::CgroupDeviceRate> rates(const std::vector<oci::LinuxThrottleDevice>& devices) {
+  std::vector<kernel::CgroupDeviceRate> out;
+  for (const auto& d : devices) out.push_back({device_number(d.major), device_number(d.minor), d.rate});
+  return out;
+}
+
+void take_io(const oci::LinuxBlockIo& io, kernel::CgroupLimits& out) {
+  out.io_weight = io.weight;
+  for (const auto& d : io.weight_device)
+    if (d.weight) out.io_weight_device.push_back({device_number(d.major), device_number(d.minor), *d.weight});
+  out.io_read_bps = rates(io.throttle_read_bps_device);
+  out.io_write_bps = rates(io.throttle_write_bps_device);
+  out.io_read_iops = rates(io.throttle_read_iops_device);
+  out.io_write_iops = rates(io.throttle_write_iops_device);
+}
+
+kernel::CgroupDeviceRule device_rule(const oci::LinuxDeviceCgroup& rule) {
+  kernel::CgroupDeviceRule out;
+  out.allow = rule.allow;
+  if (rule.type.size() > 1 || (!rule.type.empty() && std::string_view("abc").find(rule.type[0]) == std::string::npos))
+    fail(ErrorKind::invalid_argument, "linux.resources.devices: unknown type \"{}\"", printable(rule.type));
+  out.type = rule.type.empty() ? 'a' : rule.type[0];
+  // -1 is how some engines write "every number".
+  if (rule.major && *rule.major != -1) out.major = device_number(*rule.major);
+  if (rule.minor && *rule.minor != -1) out.minor = device_number(*rule.minor);
+  for (const char c : rule.access)
+    if (std::string_view("rwm").find(c) == std::string_view::npos)
+      fail(ErrorKind::invalid_argument, "linux.resources.devices: unknown access \"{}\"", printable(rule.access));
+  if (!rule.access.empty()) out.access = rule.access;
+  return out;
+}
+
+}  // namespace
+
+kernel::CgroupLimits limits_of(const oci::Linux& os) {
+  kernel::CgroupLimits out;
+  // Deny all but what every container has, whatever the list begins with (GHSA-g54h-m393-cpwq).
+  for (const auto& rule : default_device_rules()) out.devices.push_back(device_rule(rule));
+  if (!os.resources) return out;
+  const oci::LinuxResources& resources = *os.resources;
+  if (resources.memory) take_memory(*resources.memory, out);
+  if (resources.cpu) take_cpu(*resources.cpu, out);
+  if (resources.pids) out.pids_max = resources.pids->limit;
+  if (resources.block_io) take_io(*resources.block_io, out);
+  for (const auto& page : resources.hugepage_limits) out.hugepages.push_back({page.page_size, page.limit});
+  for (const auto& rule : resources.devices) out.devices.push_back(device_rule(rule));
+  out.unified = resources.unified;
+  return out;
+}
+
+std::string cgroup_path_of(const oci::Linux& os, const std::string& id) {
+  const std::string& given = os.cgroups_path;
+  if (given.empty()) return "/" + id;
+  if (given.find(':') != std::string::npos)
+    fail(ErrorKind::unsupported, "linux.cgroupsPath: {} is systemd's form; the systemd driver is not supported yet",
+         printable(given));
+  for (const std::string_view part : split(given, '/'))
+    if (part == "." || part == "..")
+      fail(ErrorKind::invalid_argument, "linux.cgroupsPath: {} is not plain", printable(given));
+  return given.starts_with('/') ? given : "/" + given;
+}
+
+}  // namespace bryo::runtime::command

@@ -1,0 +1,86 @@
+// kill, delete, pause, resume.
+#include <signal.h>
+
+#include "base/error.hpp"
+#include "base/strings.hpp"
+#include "kernel/process.hpp"
+#include "runtime/command/context.hpp"
+#include "runtime/command/launch.hpp"
+
+namespace bryo::runtime::command {
+namespace {
+
+int parse_signal(const std::string& text) {
+  if (const auto number = parse_integer<int>(text)) {
+    if (*number >= 0 && *number <= SIGRTMAX) return *number;
+  } else {
+    std::string name = text;
+    for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    if (name.starts_with("SIG")) name.erase(0, 3);
+    for (int signal = 1; signal < SIGRTMIN; ++signal)
+      if (const char* known = ::sigabbrev_np(signal); known != nullptr && name == known) return signal;
+  }
+  fail(ErrorKind::invalid_argument, "unknown signal \"{}\"", printable(text));
+}
+
+kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
+  if (!state.cgroups) fail(ErrorKind::unsupported, "the container {} has no cgroup of its own", state.id);
+  return kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+}
+
+}  // namespace
+
+int kill_command(const Context& context, std::span<const std::string> words) {
+  constexpr Option kOptions[] = {{"all", "a", false}};
+  const Arguments arguments = Arguments::parse(words, kOptions);
+  const ContainerState state = context.states.load(arguments.need(0, "container id"));
+  const int signal = parse_signal(arguments.positional().size() > 1 ? arguments.positional()[1] : "TERM");
+  if (arguments.has("all") && state.cgroups) {
+    for (const pid_t pid : cgroup_of(state).pids()) ::kill(pid, signal);
+    return 0;
+  }
+  const UniqueFd init = open_init(state);
+  if (!init || !kernel::send_signal(init.get(), signal)) fail(ErrorKind::conflict, "container not running");
+  return 0;
+}
+
+int delete_command(const Context& context, std::span<const std::string> words) {
+  constexpr Option kOptions[] = {{"force", "f", false}};
+  const Arguments arguments = Arguments::parse(words, kOptions);
+  const std::string& id = arguments.need(0, "container id");
+  const bool force = arguments.has("force");
+  ContainerState state;
+  try {
+    state = context.states.load(id);
+  } catch (const Error& error) {
+    if (force && error.kind() == ErrorKind::not_found) return 0;
+    throw;
+  }
+  const Status status = status_of(state);
+  // A created one has run nothing of its own yet.
+  if (!force && status != Status::stopped && status != Status::created)
+    fail(ErrorKind::conflict, "cannot delete container {} that is not stopped: {}", id, to_string(status));
+  if (status == Status::paused) cgroup_of(state).thaw();
+  destroy(context, state);
+  return 0;
+}
+
+int pause_command(const Context& context, std::span<const std::string> words) {
+  const Arguments arguments = Arguments::parse(words, {});
+  const ContainerState state = context.states.load(arguments.need(0, "container id"));
+  const Status status = status_of(state);
+  if (status != Status::running && status != Status::created)
+    fail(ErrorKind::conflict, "container not running or created: {}", to_string(status));
+  cgroup_of(state).freeze();
+  return 0;
+}
+
+int resume_command(const Context& context, std::span<const std::string> words) {
+  const Arguments arguments = Arguments::parse(words, {});
+  const ContainerState state = context.states.load(arguments.need(0, "container id"));
+  if (status_of(state) != Status::paused) fail(ErrorKind::conflict, "container not paused");
+  cgroup_of(state).thaw();
+  return 0;
+}
+
+}  // namespace bryo::runtime::command

@@ -8,6 +8,9 @@
 #include <linux/veth.h>
 #include <sys/socket.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/error.hpp"
 
 namespace bryo::kernel {
@@ -46,6 +49,8 @@ Link read_link_message(const NetlinkReply& reply) {
   link.kind = attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND);
   link.master = static_cast<int>(attributes.u32(IFLA_MASTER).value_or(0));
   link.mtu = static_cast<int>(attributes.u32(IFLA_MTU).value_or(0));
+  const std::uint8_t state = attributes.u8(IFLA_OPERSTATE).value_or(IF_OPER_UNKNOWN);
+  link.operational = state == IF_OPER_UP || state == IF_OPER_UNKNOWN;
   return link;
 }
 
@@ -77,6 +82,16 @@ std::optional<Link> find_link(NetlinkSocket& socket, const std::string& name) {
     if (error.number() != ENODEV) throw;
   }
   return found;
+}
+
+bool wait_operational(NetlinkSocket& socket, const std::string& name, int patience) {
+  for (int i = 0; i < patience; ++i) {
+    const auto link = find_link(socket, name);
+    if (!link) return false;
+    if (link->operational) return true;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  return false;
 }
 
 std::vector<Link> list_links(NetlinkSocket& socket, std::string_view kind) {

@@ -19,7 +19,8 @@ struct Link {
   std::string kind;   // "bridge", "veth", …; empty for hardware
   std::string alias;  // IFLA_IFALIAS
   int master = 0;
-  unsigned flags = 0;  // IFF_UP …
+  unsigned flags = 0;        // IFF_UP …
+  bool operational = false;  // frames pass (operstate "up")
   int mtu = 0;
 };
 
@@ -41,6 +42,10 @@ struct VethSpec {
 };
 
 std::optional<Link> find_link(NetlinkSocket& socket, const std::string& name);
+// A link that has just got its carrier passes no frames until the kernel's own worker has been there, a moment later:
+// what is sent before is lost. Waits for that; since Linux 6.9 asking is enough. false after `patience` tries, 0.1 ms
+// apart.
+bool wait_operational(NetlinkSocket& socket, const std::string& name, int patience);
 // kind "" = every link.
 std::vector<Link> list_links(NetlinkSocket& socket, std::string_view kind);
 // Down, no address yet.

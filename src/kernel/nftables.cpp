@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -90,6 +91,9 @@ NftTransaction& NftTransaction::add_set(const NftSet& set) {
   batch_.be32(NFTA_SET_KEY_TYPE, set.key_type).be32(NFTA_SET_KEY_LEN, set.key_size);
   if (set.data_type != 0) batch_.be32(NFTA_SET_DATA_TYPE, set.data_type).be32(NFTA_SET_DATA_LEN, set.data_size);
   batch_.be32(NFTA_SET_ID, next_set_id_++);
+  // For `nft list` only (libnftnl's udata.h): the key is text in host order.
+  static constexpr std::array<std::uint8_t, 6> kHostOrderKey{0, 4, 1, 0, 0, 0};
+  if (set.key_type == kNftInterface) batch_.raw(NFTA_SET_USERDATA, kHostOrderKey.data(), kHostOrderKey.size());
   return *this;
 }
 

@@ -20,6 +20,7 @@ using kernel::NetlinkSocket;
 namespace {
 
 constexpr std::string_view kVethPrefix = "veth";
+constexpr int kPatience = 500;     // tenths of a millisecond
 constexpr int kLoopbackIndex = 1;  // of every network namespace (net/core/dev.c)
 
 // 02:42 and bytes of the network's id: the same after a restart, so that neighbours need not learn anew.
@@ -197,6 +198,10 @@ void BridgeDriver::attach(const AttachPlan& plan, int netns_fd) {
     for (const IpPrefix& address : plan.addresses) changes.add_address(link->index, address);
     for (const IpAddress& gateway : plan.gateways) changes.default_route(link->index, gateway);
     changes.execute(inside, "set up " + plan.interface + " in the container");
+    // The container's first packet, microseconds from now, must not be lost: its sender would wait a second for the
+    // next.
+    kernel::wait_operational(*host, plan.host_interface, kPatience);
+    kernel::wait_operational(*host, plan.bridge_name, kPatience);
   } catch (...) {
     if (const auto made = kernel::find_link(*host, plan.host_interface)) kernel::delete_link(*host, made->index);
     throw;

@@ -27,6 +27,7 @@ struct AttachPlan {
   std::string host_interface;
   std::string interface;  // inside: "eth0"
   int bridge = 0;
+  std::string bridge_name;
   bool isolated = false;
   int mtu = 0;
   kernel::MacAddress mac{};

@@ -49,7 +49,9 @@ struct Firewall::Impl {
     for (const auto& [name, bridge] : bridges) {
       for (SetElements& part : elements_of(bridge)) collect(std::move(part));
     }
-    for (const Translation& translation : translations) collect(element_of(translation));
+    for (const Translation& translation : translations) {
+      for (SetElements& part : elements_of(translation)) collect(std::move(part));
+    }
     for (const auto& [set, elements] : sets) change.add_elements(set, elements);
     change.commit(socket, "load nf_tables table " + table);
     loaded = true;
@@ -163,8 +165,7 @@ void Firewall::add(std::span<const Translation> translations) {
   const std::lock_guard lock(impl_->mutex);
   NftTransaction change(NftFamily::inet, impl_->table);
   for (const Translation& translation : translations) {
-    const SetElements part = element_of(translation);
-    change.add_elements(part.set, part.elements);
+    for (const SetElements& part : elements_of(translation)) change.add_elements(part.set, part.elements);
     impl_->translations.insert(translation);
   }
   try {
@@ -182,8 +183,7 @@ void Firewall::remove(std::span<const Translation> translations) {
   bool any = false;
   for (const Translation& translation : translations) {
     if (impl_->translations.erase(translation) == 0) continue;
-    const SetElements part = element_of(translation);
-    change.remove_elements(part.set, part.elements);
+    for (const SetElements& part : elements_of(translation)) change.remove_elements(part.set, part.elements);
     any = true;
   }
   if (any && impl_->loaded) impl_->apply(change, "unpublish ports");

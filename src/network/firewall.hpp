@@ -1,7 +1,8 @@
 // The one nf_tables table of this engine: who may reach which container, and where published ports lead.
 //
 //   table inet <tag> {
-//     set bridges, internal, masq   interface names        set direct, hairpin   pairs of them
+//     set bridges, internal, masq, proxied   interface names        set direct, hairpin   pairs of them
+//     set self4, self6   container address, protocol, port: what the container itself asks its monitor for
 //     map ports4, any4, ports6, any6   (host address,) protocol, port → container address, port
 //     chain raw          prerouting -300:  127/8 and ::1 from outside are dropped (CVE-2020-8558); what comes out of a
 //                        bridge must have a source that is routed there
@@ -41,6 +42,9 @@ struct Translation {
   std::uint16_t host_port = 0;
   kernel::IpAddress target;  // of the same family
   std::uint16_t target_port = 0;
+  // The monitor serves the port, too: then it also serves the container itself, which a translated frame could not
+  // reach through the bridge port that it came from (br_netfilter).
+  bool proxied = true;
   auto operator<=>(const Translation&) const = default;
 };
 

@@ -19,6 +19,9 @@ namespace {
 constexpr std::string_view kBridges = "bridges";
 constexpr std::string_view kInternal = "internal";
 constexpr std::string_view kMasquerade = "masq";
+constexpr std::string_view kProxied = "proxied";
+constexpr std::string_view kSelf4 = "self4";
+constexpr std::string_view kSelf6 = "self6";
 constexpr std::string_view kDirect = "direct";
 constexpr std::string_view kHairpin = "hairpin";
 constexpr std::string_view kPorts4 = "ports4";
@@ -31,7 +34,9 @@ constexpr int kPriorityDnat = -100;
 constexpr int kPriorityFilter = 0;
 constexpr int kPrioritySnat = 100;
 
-constexpr unsigned kDestination4 = 16;  // offsets in the IP headers
+constexpr unsigned kSource4 = 12;  // offsets in the IP headers
+constexpr unsigned kSource6 = 8;
+constexpr unsigned kDestination4 = 16;
 constexpr unsigned kDestination6 = 24;
 constexpr unsigned kDestinationPort = 2;
 
@@ -42,8 +47,11 @@ void add_sets(NftTransaction& change) {
   change.add_set({kBridges, kNftInterface, 16});
   change.add_set({kInternal, kNftInterface, 16});
   change.add_set({kMasquerade, kNftInterface, 16});
+  change.add_set({kProxied, kNftInterface, 16});
   change.add_set({kDirect, kPair, 32});
   change.add_set({kHairpin, kPair, 32});
+  change.add_set({kSelf4, nft_concat(kNftIpv4, kNftProtocol, kNftService), 12});
+  change.add_set({kSelf6, nft_concat(kNftIpv6, kNftProtocol, kNftService), 24});
   change.add_set({kAny4, kPort, 8, nft_concat(kNftIpv4, kNftService), 8});
   change.add_set({kAny6, kPort, 8, nft_concat(kNftIpv6, kNftService), 20});
   change.add_set({kPorts4, nft_concat(kNftIpv4, kNftProtocol, kNftService), 12, nft_concat(kNftIpv4, kNftService), 8});
@@ -88,6 +96,17 @@ void add_translation_rules(NftTransaction& change, std::string_view chain, bool 
   }
 }
 
+// A container that asks for its own published port.
+void add_self_rules(NftTransaction& change) {
+  for (const Family family : {Family::v4, Family::v6}) {
+    const bool v6 = family == Family::v6;
+    NftRule rule;
+    rule.family_is(family).network_header(0, v6 ? kSource6 : kSource4, v6 ? 16 : 4);
+    rule.layer4_protocol(v6 ? 4 : 1).transport_header(v6 ? 5 : 2, kDestinationPort, 2);
+    change.add_rule("prerouting", rule.in_set(0, v6 ? kSelf6 : kSelf4).to_local().verdict(NftVerdict::accept));
+  }
+}
+
 void add_raw_rules(NftTransaction& change) {
   for (const Family family : {Family::v4, Family::v6}) {
     NftRule martian;  // CVE-2020-8558: also where route_localnet is on
@@ -119,6 +138,8 @@ void add_firewall_rules(NftTransaction& change, bool close_transit) {
   change.add_chain({"input", false, NftHook::input, kPriorityFilter});
   change.add_chain({"forward", false, NftHook::forward, kPriorityFilter});
   add_raw_rules(change);
+  change.add_rule("prerouting", NftRule().input_in(kProxied).verdict(NftVerdict::accept));
+  add_self_rules(change);
   add_translation_rules(change, "prerouting", false);
   add_translation_rules(change, "output", true);
   change.add_rule("postrouting", NftRule().connection_translated().input_output_in(kHairpin).masquerade());
@@ -134,20 +155,27 @@ std::vector<SetElements> elements_of(const BridgeRules& bridge) {
   };
   std::vector<SetElements> out{{kBridges, {name()}}, {kHairpin, {pair()}}};
   if (bridge.internal) out.push_back({kInternal, {name()}});
-  if (bridge.icc) out.push_back({kDirect, {pair()}});
+  out.push_back({bridge.icc ? kDirect : kProxied, {bridge.icc ? pair() : name()}});
   if (bridge.masquerade && !bridge.internal) out.push_back({kMasquerade, {name()}});
   return out;
 }
 
-SetElements element_of(const Translation& translation) {
+std::vector<SetElements> elements_of(const Translation& translation) {
   const bool v6 = translation.target.is_v6();
   const bool specific = !translation.host.is_any();
+  const std::uint8_t protocol = translation.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP;
   NftKey key;
   if (specific) key.address(translation.host);
-  key.protocol(translation.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP).port(translation.host_port);
+  key.protocol(protocol).port(translation.host_port);
   NftKey target;
   target.address(translation.target).port(translation.target_port);
-  return {specific ? (v6 ? kPorts6 : kPorts4) : (v6 ? kAny6 : kAny4), {{key.take(), target.take()}}};
+  std::vector<SetElements> out;
+  out.push_back({specific ? (v6 ? kPorts6 : kPorts4) : (v6 ? kAny6 : kAny4), {{key.take(), target.take()}}});
+  if (!translation.proxied) return out;
+  NftKey self;
+  self.address(translation.target).protocol(protocol).port(translation.host_port);
+  out.push_back({v6 ? kSelf6 : kSelf4, {{self.take(), {}}}});
+  return out;
 }
 
 }  // namespace bryo::network

@@ -18,6 +18,6 @@ struct SetElements {
 };
 
 std::vector<SetElements> elements_of(const BridgeRules& bridge);
-SetElements element_of(const Translation& translation);
+std::vector<SetElements> elements_of(const Translation& translation);
 
 }  // namespace bryo::network

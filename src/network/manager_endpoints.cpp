@@ -67,6 +67,7 @@ void NetworkManager::attach(Endpoint& endpoint, int netns_fd, unsigned index, bo
     const NetworkState& network = impl_->table.find(endpoint.network_id);
     if (network.config.driver == "host") return;
     plan.bridge = network.bridge_index;
+    plan.bridge_name = network.bridge;
     plan.isolated = !network.icc;
     plan.mtu = network.mtu;
     if (network.config.driver == "bridge" && plan.bridge == 0)

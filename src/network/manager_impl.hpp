@@ -43,8 +43,9 @@ struct NetworkManager::Impl {
   BridgePlan plan_of(const NetworkState& network) const;
 
   void announce(const Endpoint& endpoint);  // to the DNS server
-  // Forgets UDP flows that would go on along their old way; in the background.
-  void forget_flows(std::vector<Translation> translations);
+  // Forgets UDP flows through these ports that lead to the target, or elsewhere.
+  enum class Flows { to_target, elsewhere };
+  void forget_flows(const std::vector<Translation>& translations, Flows which);
   std::vector<kernel::IpAddress> publish_hosts(const PortPublish& request) const;
   void warn(std::string text);
 

@@ -24,6 +24,11 @@ IpAddress target_for(const Endpoint& endpoint, const IpAddress& host) {
   return v4.empty() ? v6 : v4;
 }
 
+bool has_udp(const std::vector<Translation>& translations) {
+  return std::any_of(translations.begin(), translations.end(),
+                     [](const Translation& t) { return t.protocol == Protocol::udp; });
+}
+
 }  // namespace
 
 std::vector<IpAddress> NetworkManager::Impl::publish_hosts(const PortPublish& request) const {
@@ -36,25 +41,22 @@ std::vector<IpAddress> NetworkManager::Impl::publish_hosts(const PortPublish& re
 
 // Connection tracking keeps a UDP flow's way for as long as packets come: a flow that began before its port led here,
 // or that leads to a container that is gone, would never change.
-void NetworkManager::Impl::forget_flows(std::vector<Translation> translations) {
-  std::erase_if(translations, [](const Translation& t) { return t.protocol != Protocol::udp; });
-  if (translations.empty()) return;
-  background.post([translations = std::move(translations)] {
-    const auto stale = [&](const kernel::Flow& flow) {
-      if (flow.protocol != IPPROTO_UDP) return false;
-      return std::any_of(translations.begin(), translations.end(), [&](const Translation& t) {
-        return flow.destination_port == t.host_port && flow.destination.family() == t.host.family() &&
-               (t.host.is_any() || t.host == flow.destination);
-      });
-    };
-    try {
-      kernel::NetlinkSocket socket(NETLINK_NETFILTER);
-      const std::size_t count = kernel::delete_flows(socket, stale);
-      if (count > 0) log::debug("forgot {} UDP flows of published ports", count);
-    } catch (const Error& error) {
-      log::warning("UDP flows of published ports may stick to their old way: {}", error.message());
-    }
-  });
+void NetworkManager::Impl::forget_flows(const std::vector<Translation>& translations, Flows which) {
+  const auto stale = [&](const kernel::Flow& flow) {
+    if (flow.protocol != IPPROTO_UDP) return false;
+    return std::any_of(translations.begin(), translations.end(), [&](const Translation& t) {
+      return t.protocol == Protocol::udp && flow.destination_port == t.host_port &&
+             flow.destination.family() == t.host.family() && (t.host.is_any() || t.host == flow.destination) &&
+             (flow.reply_source == t.target) == (which == Flows::to_target);
+    });
+  };
+  try {
+    kernel::NetlinkSocket socket(NETLINK_NETFILTER);
+    const std::size_t count = kernel::delete_flows(socket, stale);
+    if (count > 0) log::debug("forgot {} UDP flows of published ports", count);
+  } catch (const Error& error) {
+    log::warning("UDP flows of published ports may stick to their old way: {}", error.message());
+  }
 }
 
 PublishResult NetworkManager::publish(std::string_view container_id, const Endpoint& endpoint,
@@ -74,7 +76,8 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
         const bool translated =
             impl_->firewall != nullptr && !claimed.host.is_loopback() && target.family() == claimed.host.family();
         if (translated)
-          record.translations.push_back({request.protocol, claimed.host, claimed.port, target, request.container_port});
+          record.translations.push_back({request.protocol, claimed.host, claimed.port, target, request.container_port,
+                                         impl_->options.userland_proxy});
         result.ports.push_back({std::string(to_string(request.protocol)), request.container_port, claimed.host.str(),
                                 claimed.port, target.str(), translated});
         result.sockets.push_back({std::move(claimed.socket), request.protocol, claimed.host.str(), claimed.port,
@@ -89,7 +92,11 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
                 fmt::format("driver failed programming external connectivity on endpoint {} ({}): {}",
                             endpoint.container_name, endpoint.endpoint_id, error.message()));
   }
-  impl_->forget_flows(record.translations);
+  if (has_udp(record.translations)) {
+    impl_->background.post([impl = impl_.get(), translations = record.translations] {
+      impl->forget_flows(translations, Impl::Flows::elsewhere);
+    });
+  }
   const std::lock_guard lock(impl_->mutex);
   impl_->published[owner] = std::move(record);
   return result;
@@ -105,8 +112,9 @@ void NetworkManager::unpublish(std::string_view container_id) {
     impl_->published.erase(found);
   }
   if (impl_->firewall) impl_->firewall->remove(record.translations);
+  // At once: afterwards the address may be another container's, whose flows are not to be forgotten.
+  if (has_udp(record.translations)) impl_->forget_flows(record.translations, Impl::Flows::to_target);
   impl_->ports.release(container_id);
-  impl_->forget_flows(std::move(record.translations));
 }
 
 }  // namespace bryo::network

@@ -11,11 +11,11 @@ using kernel::IpAddress;
 
 namespace {
 
-std::optional<Translation> translation_of(const PublishedPort& port) {
+std::optional<Translation> translation_of(const PublishedPort& port, bool proxied) {
   const auto host = IpAddress::try_parse(port.host_ip);
   const auto target = IpAddress::try_parse(port.target_ip);
   if (!port.translated || !host || !target || host->family() != target->family()) return std::nullopt;
-  return Translation{parse_protocol(port.protocol), *host, port.host_port, *target, port.container_port};
+  return Translation{parse_protocol(port.protocol), *host, port.host_port, *target, port.container_port, proxied};
 }
 
 }  // namespace
@@ -33,7 +33,8 @@ void NetworkManager::Impl::restore_endpoints(const std::vector<RunningContainer>
       if (!host) continue;
       const Protocol protocol = parse_protocol(port.protocol);
       ports.adopt(container.container_id, protocol, *host, port.host_port);
-      if (const auto translation = translation_of(port)) record.translations.push_back(*translation);
+      if (const auto translation = translation_of(port, options.userland_proxy))
+        record.translations.push_back(*translation);
     }
     if (container.ports.empty()) published.erase(container.container_id);
   }

@@ -46,13 +46,8 @@ std::optional<std::uint64_t> CgroupDirectory::read_number(const char* file) cons
 }
 
 int CgroupDirectory::try_write(const char* file, std::string_view value) const {
-  const UniqueFd fd(::openat(directory_.get(), file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return errno;
-  ssize_t put = 0;
-  do {
-    put = ::write(fd.get(), value.data(), value.size());
-  } while (put < 0 && errno == EINTR);
-  return put < 0 ? errno : 0;
+  const UniqueFd fd = try_open_for_writing(file);
+  return fd ? write_value(fd.get(), value) : errno;
 }
 
 void CgroupDirectory::write(const char* file, std::string_view value) const {
@@ -61,9 +56,13 @@ void CgroupDirectory::write(const char* file, std::string_view value) const {
 }
 
 UniqueFd CgroupDirectory::open_for_writing(const char* file) const {
-  UniqueFd fd(::openat(directory_.get(), file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fd = try_open_for_writing(file);
   if (!fd) fail_errno("open {}/{} for writing", path_, file);
   return fd;
+}
+
+UniqueFd CgroupDirectory::try_open_for_writing(const char* file) const {
+  return UniqueFd(::openat(directory_.get(), file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
 }
 
 void CgroupDirectory::for_each_child(const std::function<void(const char*)>& visit) const {
@@ -92,9 +91,18 @@ std::uint64_t find_key(std::string_view text, std::string_view key) {
   return found;
 }
 
-bool make_cgroup_directory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0755) == 0) return true;
-  if (errno == EEXIST) return false;
+int write_value(int fd, std::string_view value) {
+  ssize_t put = 0;
+  do {
+    put = ::write(fd, value.data(), value.size());
+  } while (put < 0 && errno == EINTR);
+  return put < 0 ? errno : 0;
+}
+
+MadeDirectory make_cgroup_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) == 0) return MadeDirectory::made;
+  if (errno == EEXIST) return MadeDirectory::there_already;
+  if (errno == ENOENT) return MadeDirectory::no_parent;
   fail_errno("create cgroup {}", path);
 }
 

@@ -29,6 +29,8 @@ class CgroupDirectory {
   // Throws "write <value> to <path>/<file>: <reason>".
   void write(const char* file, std::string_view value) const;
   UniqueFd open_for_writing(const char* file) const;
+  // Empty when it cannot be opened (errno).
+  UniqueFd try_open_for_writing(const char* file) const;
   // Names of the child cgroups.
   void for_each_child(const std::function<void(const char*)>& visit) const;
 
@@ -39,12 +41,15 @@ class CgroupDirectory {
   UniqueFd directory_;
 };
 
+// One write(2) of the whole value; 0 or its errno.
+int write_value(int fd, std::string_view value);
 // Lines "key value" as they stand in memory.stat, cpu.stat and the like.
 void for_each_key(std::string_view text, const std::function<void(std::string_view, std::uint64_t)>& visit);
 // The value of one such key; 0 when it is missing.
 std::uint64_t find_key(std::string_view text, std::string_view key);
-// mkdir of one directory, 0755; true when it was made, false when it was there.
-bool make_cgroup_directory(const std::string& path);
+// mkdir, 0755.
+enum class MadeDirectory { made, there_already, no_parent };
+MadeDirectory make_cgroup_directory(const std::string& path);
 // rmdir of a directory and all below it. 0, or the errno of the first that would not go; ENOENT counts as done.
 int remove_cgroup_tree(const std::string& path) noexcept;
 

@@ -72,20 +72,29 @@ std::string read_mountinfo() {
 CgroupLayout CgroupLayout::detect() { return parse(read_mountinfo()); }
 
 CgroupLayout CgroupLayout::parse(std::string_view mountinfo) {
-  CgroupLayout layout;
+  std::map<std::string, std::string> hierarchies;
+  std::string unified;
   for (const auto line : split(mountinfo, '\n')) {
     const auto mount = parse_line(line);
     if (!mount) continue;
     if (mount->type == "cgroup2") {
-      if (better(mount->point, layout.unified_)) layout.unified_ = unescape(mount->point);
+      if (better(mount->point, unified)) unified = unescape(mount->point);
     } else if (mount->type == "cgroup") {
       for (const auto controller : split(mount->super_options, ',')) {
         if (is_option(controller)) continue;
-        auto& place = layout.v1_[std::string(controller)];
+        auto& place = hierarchies[std::string(controller)];
         if (better(mount->point, place)) place = unescape(mount->point);
       }
     }
   }
+  return from_parts(std::move(hierarchies), std::move(unified));
+}
+
+CgroupLayout CgroupLayout::from_parts(std::map<std::string, std::string> hierarchies, std::string unified) {
+  CgroupLayout layout;
+  layout.v1_ = std::move(hierarchies);
+  layout.unified_ = std::move(unified);
+  // A hierarchy that only names processes (name=systemd) limits nothing.
   bool controllers = false;
   for (const auto& [name, point] : layout.v1_) controllers = controllers || !name.starts_with("name=");
   if (controllers)

@@ -72,6 +72,39 @@ void enable_controllers(const std::string& path) {
   }
 }
 
+void require_made(MadeDirectory outcome, const std::string& path) {
+  // Somebody removes parents while we make children: as rare as it is wrong.
+  if (outcome == MadeDirectory::no_parent) fail(ErrorKind::conflict, "create cgroup {}: its parent vanished", path);
+}
+
+void make_v1(const std::string& hierarchy, const std::string& path, bool cpusets) {
+  // Usually the parent is there.
+  const std::string leaf = hierarchy + path;
+  const MadeDirectory first = make_cgroup_directory(leaf);
+  if (first == MadeDirectory::there_already) return;
+  if (first == MadeDirectory::made) {
+    if (cpusets) inherit_cpuset(leaf.substr(0, leaf.rfind('/')), leaf);
+    return;
+  }
+  std::string parent = hierarchy;
+  for (const auto& prefix : prefixes(path)) {
+    const std::string directory = hierarchy + prefix;
+    const MadeDirectory outcome = make_cgroup_directory(directory);
+    require_made(outcome, directory);
+    if (outcome == MadeDirectory::made && cpusets) inherit_cpuset(parent, directory);
+    parent = directory;
+  }
+}
+
+void make_v2(const std::string& unified, const std::string& path) {
+  enable_controllers(unified);
+  const auto all = prefixes(path);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    require_made(make_cgroup_directory(unified + all[i]), unified + all[i]);
+    if (i + 1 < all.size()) enable_controllers(unified + all[i]);
+  }
+}
+
 }  // namespace
 
 void check_cgroup_path(const std::string& path) {
@@ -110,23 +143,13 @@ std::string counting_hierarchy(const CgroupLayout& layout) {
   return used.empty() ? std::string() : used.front();
 }
 
-void make_v1(const std::string& hierarchy, const std::string& path) {
-  std::string parent = hierarchy;
-  const bool cpus = CgroupDirectory::require(hierarchy).has("cpuset.cpus");
-  for (const auto& prefix : prefixes(path)) {
-    const std::string directory = hierarchy + prefix;
-    if (make_cgroup_directory(directory) && cpus) inherit_cpuset(parent, directory);
-    parent = directory;
+void make_everywhere(const CgroupLayout& layout, const std::string& path) {
+  if (layout.version() == CgroupVersion::v2) {
+    make_v2(layout.unified(), path);
+    return;
   }
-}
-
-void make_v2(const std::string& unified, const std::string& path) {
-  enable_controllers(unified);
-  const auto all = prefixes(path);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    make_cgroup_directory(unified + all[i]);
-    if (i + 1 < all.size()) enable_controllers(unified + all[i]);
-  }
+  const std::string cpusets = hierarchy_of(layout, "cpuset");
+  for (const auto& hierarchy : used_hierarchies(layout)) make_v1(hierarchy, path, hierarchy == cpusets);
 }
 
 }  // namespace bryo::kernel

@@ -20,10 +20,8 @@ std::string hierarchy_of(const CgroupLayout& layout, std::string_view controller
 // The hierarchy by which processes are counted and killed; "" when there is none.
 std::string counting_hierarchy(const CgroupLayout& layout);
 
-// Makes the path in one v1 hierarchy; new cpuset directories get the parent's cpus and mems (empty ones take no
-// process).
-void make_v1(const std::string& hierarchy, const std::string& path);
-// Makes the path on v2, with every controller of ours enabled in its parents.
-void make_v2(const std::string& unified, const std::string& path);
+// Makes the path, parents too, in every hierarchy that we use. v1: a new cpuset gets the cpus and mems of its parent
+// (an empty one takes no process). v2: the controllers of ours are enabled in all parents.
+void make_everywhere(const CgroupLayout& layout, const std::string& path);
 
 }  // namespace bryo::kernel

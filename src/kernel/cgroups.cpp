@@ -23,12 +23,42 @@ namespace {
        write.subject, controller, write.file);
 }
 
-// 0, or the errno of the file that counts.
-int put(const CgroupDirectory& directory, const CgroupWrite& write) {
-  const int number = directory.try_write(write.file.c_str(), write.value);
-  if (number != ENOENT || write.alternative.empty()) return number;
-  return directory.try_write(write.alternative.c_str(), write.value);
-}
+// Writes limits one after the other; the directory and the file of the last one stay open for the next.
+class LimitWriter {
+ public:
+  LimitWriter(const CgroupLayout& layout, const std::string& path) : layout_(layout), path_(path) {}
+
+  // Directory of the controller's hierarchy; nullptr when the host lacks it. Throws when the cgroup does not exist.
+  const CgroupDirectory* directory(const CgroupWrite& write) {
+    const std::string hierarchy = hierarchy_of(layout_, write.controller.empty() ? "memory" : write.controller);
+    if (hierarchy.empty()) return nullptr;
+    if (!directory_ || hierarchy != hierarchy_) {
+      file_.reset();
+      directory_ = CgroupDirectory::require(hierarchy + path_);
+      hierarchy_ = hierarchy;
+    }
+    return &*directory_;
+  }
+  // 0, or the errno of the file that counts.
+  int put(const CgroupWrite& write) {
+    if (!file_ || write.file != file_name_) {
+      file_ = directory_->try_open_for_writing(write.file.c_str());
+      file_name_ = write.file;
+      if (!file_ && errno == ENOENT && !write.alternative.empty())
+        file_ = directory_->try_open_for_writing(write.alternative.c_str());
+      if (!file_) return errno;
+    }
+    return write_value(file_.get(), write.value);
+  }
+
+ private:
+  const CgroupLayout& layout_;
+  const std::string& path_;
+  std::string hierarchy_;
+  std::optional<CgroupDirectory> directory_;
+  std::string file_name_;
+  UniqueFd file_;
+};
 
 [[noreturn]] void refuse(const CgroupDirectory& directory, const CgroupWrite& write, int number) {
   const auto what =
@@ -40,22 +70,18 @@ int put(const CgroupDirectory& directory, const CgroupWrite& write) {
 
 bool is(const CgroupWrite& write, const char* file) { return write.file == file; }
 
-void apply(const CgroupLayout& layout, const std::string& path, std::vector<CgroupWrite> writes) {
+void apply(const CgroupLayout& layout, const std::string& path, const std::vector<CgroupWrite>& writes) {
+  LimitWriter writer(layout, path);
   for (std::size_t i = 0; i < writes.size(); ++i) {
     const CgroupWrite& write = writes[i];
-    const std::string hierarchy = hierarchy_of(layout, write.controller.empty() ? "memory" : write.controller);
-    const auto directory = hierarchy.empty() ? std::nullopt : CgroupDirectory::open(hierarchy + path);
-    const int number = directory ? put(*directory, write) : ENOENT;
+    const CgroupDirectory* directory = writer.directory(write);
+    const int number = directory != nullptr ? writer.put(write) : ENOENT;
     if (number == 0 || write.optional) continue;
-    if (!directory) {
-      if (hierarchy.empty()) refuse_missing(write);
-      fail(ErrorKind::not_found, "set the {}: cgroup {} does not exist", write.subject, hierarchy + path);
-    }
     if (number == ENOENT) refuse_missing(write);
     // v1 wants memory <= memory + swap at every moment: when the sum grows, it has to grow first.
     const bool swap_follows = i + 1 < writes.size() && is(writes[i + 1], "memory.memsw.limit_in_bytes");
-    if (number == EINVAL && is(write, "memory.limit_in_bytes") && swap_follows && put(*directory, writes[i + 1]) == 0 &&
-        put(*directory, write) == 0)
+    if (number == EINVAL && is(write, "memory.limit_in_bytes") && swap_follows && writer.put(writes[i + 1]) == 0 &&
+        writer.put(write) == 0)
       continue;
     refuse(*directory, write, number);
   }
@@ -91,12 +117,7 @@ ContainerCgroup ContainerCgroup::create(const CgroupLayout& layout, const std::s
     fail(ErrorKind::unsupported, "no cgroup hierarchy is mounted: mount cgroup2 on /sys/fs/cgroup");
   ContainerCgroup cgroup(layout, path);
   try {
-    for (const auto& hierarchy : used_hierarchies(layout)) {
-      if (layout.version() == CgroupVersion::v2)
-        make_v2(hierarchy, path);
-      else
-        make_v1(hierarchy, path);
-    }
+    make_everywhere(layout, path);
     apply_limits(layout, path, limits);
   } catch (...) {
     cgroup.remove();

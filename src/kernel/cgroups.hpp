@@ -31,6 +31,8 @@ class CgroupLayout {
   static CgroupLayout detect();
   // The same from text, for tests.
   static CgroupLayout parse(std::string_view mountinfo);
+  // The same from hierarchies() and unified() of another: how it gets into another process.
+  static CgroupLayout from_parts(std::map<std::string, std::string> hierarchies, std::string unified);
 
   CgroupVersion version() const { return version_; }
   // "1" or "2", as `docker info` prints it. Hybrid counts as 1: its limits live in v1 controllers.

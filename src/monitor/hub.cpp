@@ -24,11 +24,22 @@ std::vector<int> numbers(const std::vector<UniqueFd>& descriptors) {
   return out;
 }
 
-LaunchMessage to_message(const StartRequest& request) {
-  return {request.container_id, request.runtime_directory, request.plan,
-          request.cgroup_path,  request.cgroup_limits,     request.terminal,
-          request.open_stdin,   request.stdin_once,        request.log,
-          request.console_size, request.wait_for_network};
+LaunchMessage to_message(StartRequest& request, const kernel::CgroupLayout& cgroups) {
+  LaunchMessage message;
+  message.container_id = request.container_id;
+  message.runtime_directory = request.runtime_directory;
+  message.plan = std::move(request.plan);
+  message.cgroup_hierarchies = cgroups.hierarchies();
+  message.cgroup_unified = cgroups.unified();
+  message.cgroup_path = request.cgroup_path;
+  message.cgroup_limits = request.cgroup_limits;
+  message.terminal = request.terminal;
+  message.open_stdin = request.open_stdin;
+  message.stdin_once = request.stdin_once;
+  message.log = request.log;
+  message.console_size = request.console_size;
+  message.wait_for_network = request.wait_for_network;
+  return message;
 }
 
 // Several packets when there are more sockets than one may carry.
@@ -90,7 +101,7 @@ std::shared_ptr<Monitor> MonitorHub::spawn(StartRequest request) {
   const auto connection = std::make_shared<MonitorConnection>(request.container_id, std::move(ours));
   auto monitor = std::make_shared<Monitor>(connection);
   loop_->watch(connection);
-  const UniqueFd memory = to_memory(to_wire(to_message(request)));
+  const UniqueFd memory = to_memory(to_wire(to_message(request, loop_->cgroups())));
   std::vector<int> descriptors{memory.get()};
   for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
   auto created = connection->submit(MessageType::launch, {}, descriptors);

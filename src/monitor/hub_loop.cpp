@@ -146,6 +146,8 @@ void MonitorHub::Loop::on_event(Key key) {
     if (const auto process = processes_.find(key); process != processes_.end()) {
       siginfo_t info{};
       ::waitid(P_PIDFD, static_cast<id_t>(process->second.get()), &info, WEXITED);
+      // Closing alone is not enough: a child between vfork and exec holds a copy, and epoll would go on telling.
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, process->second.get(), nullptr);
       processes_.erase(process);
       return;
     }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/unique_fd.hpp"
+#include "kernel/cgroups.hpp"
 #include "monitor/connection.hpp"
 #include "monitor/hub.hpp"
 
@@ -24,6 +25,7 @@ class MonitorHub::Loop {
   void watch(const std::shared_ptr<MonitorConnection>& connection);
   // Until no monitor of this container is connected: then its cgroups are gone too. Error{unavailable} after a while.
   void wait_until_gone(const std::string& container_id);
+  const kernel::CgroupLayout& cgroups() const { return cgroups_; }
 
  private:
   // What an epoll event is about: a connection, a monitor's pidfd, or (0) the wake-up for stopping.
@@ -34,6 +36,7 @@ class MonitorHub::Loop {
   void add_watch(int fd, Key key) const;
 
   const MonitorProgram program_;
+  const kernel::CgroupLayout cgroups_ = kernel::CgroupLayout::detect();
   MonitorListener& listener_;
   const UniqueFd epoll_;
   const UniqueFd wake_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ struct LaunchMessage {
   std::string container_id;
   std::string runtime_directory;
   std::vector<std::byte> plan;
+  // Where the hierarchies are (kernel::CgroupLayout): bryod has looked once for all.
+  std::map<std::string, std::string> cgroup_hierarchies;
+  std::string cgroup_unified;
   std::string cgroup_path;
   kernel::CgroupLimits cgroup_limits;
   bool terminal = false;
@@ -121,8 +125,8 @@ void describe(A& a, LogConfig& v) {
 }
 template <typename A>
 void describe(A& a, LaunchMessage& v) {
-  a(v.container_id, v.runtime_directory, v.plan, v.cgroup_path, v.cgroup_limits, v.terminal, v.open_stdin, v.stdin_once,
-    v.log, v.console_size, v.wait_for_network);
+  a(v.container_id, v.runtime_directory, v.plan, v.cgroup_hierarchies, v.cgroup_unified, v.cgroup_path, v.cgroup_limits,
+    v.terminal, v.open_stdin, v.stdin_once, v.log, v.console_size, v.wait_for_network);
 }
 template <typename A>
 void describe(A& a, CreatedMessage& v) {

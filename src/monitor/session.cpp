@@ -149,7 +149,8 @@ Answer Session::launch(Packet& packet) {
 
 void Session::make_cgroup(const LaunchMessage& request) {
   if (request.cgroup_path.empty()) return;
-  cgroup_ = kernel::ContainerCgroup::create(kernel::CgroupLayout::detect(), request.cgroup_path, request.cgroup_limits);
+  const auto layout = kernel::CgroupLayout::from_parts(request.cgroup_hierarchies, request.cgroup_unified);
+  cgroup_ = kernel::ContainerCgroup::create(layout, request.cgroup_path, request.cgroup_limits);
 }
 
 // What can be done while bryod sets the network up. Its failure is the answer to start().

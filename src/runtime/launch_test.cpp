@@ -312,9 +312,9 @@ TEST_F(LaunchTest, ExecJoinsTheContainer) {
   Launched launched(spec, directory(root_));
   launched.start();
   oci::Process process = *spec.process;
-  process.args = {
-      "sh", "-c",
-      "hostname; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; grep -E 'CapEff|NSpid' /proc/self/status; exit 3"};
+  process.args = {"sh", "-c",
+                  "hostname; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; grep -E 'CapEff|NSpid' "
+                  "/proc/self/status; exit 3"};
   const Result result = exec(launched, spec, process);
   EXPECT_EQ(result.status, 3);
   EXPECT_THAT(result.output, StartsWith("bryo\n"));
@@ -415,8 +415,7 @@ TEST_F(LaunchTest, JoinsTheUserNamespaceOfAnotherContainer) {
 }
 
 TEST_F(LaunchTest, HostNamespacesWithoutAMap) {
-  oci::RuntimeSpec spec =
-      shell_spec("for n in net pid ipc uts; do readlink /proc/self/ns/$n; done");
+  oci::RuntimeSpec spec = shell_spec("for n in net pid ipc uts; do readlink /proc/self/ns/$n; done");
   std::erase_if(spec.linux_->namespaces, [](const auto& entry) { return entry.type != "mount"; });
   spec.hostname.clear();
   std::string expected;

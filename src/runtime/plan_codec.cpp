@@ -199,6 +199,10 @@ LaunchPlan deserialize_launch_plan(std::span<const std::byte> bytes) {
   return plan;
 }
 
-ExecPlan deserialize_exec_plan(std::span<const std::byte> bytes) { return read_plan<ExecPlan>(PlanKind::exec, bytes); }
+ExecPlan deserialize_exec_plan(std::span<const std::byte> bytes) {
+  auto plan = read_plan<ExecPlan>(PlanKind::exec, bytes);
+  if (plan.process.arguments.empty()) Reader::malformed("no program");
+  return plan;
+}
 
 }  // namespace bryo::runtime

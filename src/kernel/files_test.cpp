@@ -87,10 +87,10 @@ TEST_F(Files, IdmappedCloneShowsShiftedOwners) {
   if (::geteuid() != 0) GTEST_SKIP() << "idmapped mounts need root";
   write_file_durably(at(), "f", "x");
   UserNamespaces namespaces;
-  const int map = namespaces.get("0 165536 65536\n", "0 165536 65536\n");
+  const auto map = namespaces.get("0 165536 65536\n", "0 165536 65536\n");
   EXPECT_EQ(namespaces.get("0 165536 65536\n", "0 165536 65536\n"), map);
   const UniqueFd mount = clone_tree(at(), "", false);
-  idmap_mount(mount.get(), map);
+  idmap_mount(mount.get(), map->get());
   EXPECT_EQ(stat_at(mount.get(), "f").st_uid, 165536U);
   EXPECT_EQ(stat_at(at(), "f").st_uid, 0U);
 }

@@ -67,11 +67,14 @@ UniqueFd make_user_namespace(const std::string& uid_map, const std::string& gid_
   return holder.open_namespace();
 }
 
-int UserNamespaces::get(const std::string& uid_map, const std::string& gid_map) {
+std::shared_ptr<const UniqueFd> UserNamespaces::get(const std::string& uid_map, const std::string& gid_map) {
   const std::lock_guard lock(mutex_);
-  UniqueFd& fd = cache_[{uid_map, gid_map}];
-  if (!fd) fd = make_user_namespace(uid_map, gid_map);
-  return fd.get();
+  const auto key = std::pair(uid_map, gid_map);
+  if (const auto found = cache_.find(key); found != cache_.end()) return found->second;
+  if (cache_.size() >= kMost) cache_.clear();
+  auto made = std::make_shared<const UniqueFd>(make_user_namespace(uid_map, gid_map));
+  cache_.emplace(key, made);
+  return made;
 }
 
 UniqueFd clone_tree(int directory, const std::string& path, bool recursive) {

@@ -1,10 +1,11 @@
 // How does a mount show other owners than its disk has? (mount_setattr(2), "ID-mapped mounts")
 //
 // The kernel wants a user namespace that carries the maps: a short-lived child makes it and is gone when the descriptor
-// is here. UserNamespaces keeps one per pair of maps for the life of the process; it may be used from any thread.
-// Maps are the text of /proc/PID/uid_map ("0 165536 65536\n").
+// is here. UserNamespaces keeps the last ones that were asked for; it may be used from any thread. Maps are the text of
+// /proc/PID/uid_map ("0 165536 65536\n").
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,12 +21,12 @@ UniqueFd make_user_namespace(const std::string& uid_map, const std::string& gid_
 
 class UserNamespaces {
  public:
-  // The descriptor stays owned by this object and open as long as it lives.
-  int get(const std::string& uid_map, const std::string& gid_map);
+  std::shared_ptr<const UniqueFd> get(const std::string& uid_map, const std::string& gid_map);
 
  private:
+  static constexpr std::size_t kMost = 64;
   std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, UniqueFd> cache_;  // guarded by mutex_
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const UniqueFd>> cache_;  // guarded by mutex_
 };
 
 // A detached mount of what `path` below `directory` stands for ("" = directory itself); nothing is attached anywhere.

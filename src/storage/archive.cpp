@@ -101,8 +101,8 @@ PathStat pack(const kernel::RootDirectory& root, std::string_view path, const Id
   TreePacker packer(tar, shift);
   if (S_ISDIR(info.st_mode)) {
     const UniqueFd directory = kernel::reopen(fd.get(), O_RDONLY | O_DIRECTORY);
-    packer.add_directory(directory.get(), name);
-    packer.add_content(directory.get(), name + "/");
+    packer.add_open(directory.get(), name);
+
   } else {
     const auto parent = root.resolve_parent(path);
     if (options.follow_link && !S_ISLNK(info.st_mode)) {

@@ -44,6 +44,8 @@ struct RootfsDescription {
   std::string upper;
   std::string work;
   bool idmap = false;
+  // Mount options that this kernel knows ("index=off" …): our reading of upper directories relies on them.
+  std::vector<std::string> options;
   // vfs: bind-mount this; never idmapped.
   std::string directory;
   ids::IdMaps maps;
@@ -76,8 +78,8 @@ class SnapshotDriver {
   // For `docker info`: {"Backing Filesystem","extfs"}, {"Native Overlay Diff","true"} …
   virtual std::vector<std::pair<std::string, std::string>> status() const = 0;
 
-  // Makes the snapshot over `top` (chain id; none: an empty image). Durable when it returns. Error{conflict} when the
-  // id exists.
+  // Makes the snapshot over `top` (chain id; none: an empty image). Durable together with the next record that the
+  // caller writes. Error{conflict} when the id exists.
   virtual void prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) = 0;
   virtual bool exists(const SnapshotName& name) const = 0;
   virtual RootfsDescription describe(const SnapshotName& name) const = 0;
@@ -93,7 +95,7 @@ class SnapshotDriver {
   virtual void export_diff(const SnapshotName& name, ByteSink& sink) const = 0;
   virtual SnapshotUsage usage(const SnapshotName& name) const = 0;
 
-  // Record first, then the trash; returns before the files are gone. Missing is fine.
+  // Renamed to the trash; returns before the files are gone. Missing is fine.
   virtual void remove(const SnapshotName& name) = 0;
   // Every snapshot with its top layer: which layers are in use?
   struct Listed {

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "storage/file_capability.hpp"
 #include "storage/tar_time.hpp"
 #include "storage/tree_writer.hpp"
 #include "storage/whiteouts.hpp"
@@ -160,9 +161,12 @@ void TreeWriter::set_attributes(const TarEntry& entry, int fd, bool fresh) {
 void TreeWriter::set_xattrs(const TarEntry& entry, int fd) const {
   for (const auto& [name, value] : entry.xattrs) {
     if (is_overlay_xattr(name)) continue;
-    // What this file system has no room for is left out, as Docker does; security.capability is not.
-    if (kernel::try_set_xattr(fd, name, value)) continue;
-    if (name == "security.capability") fail(ErrorKind::unsupported, "cannot keep the file's capabilities here");
+    const bool capability = name == kCapabilityXattr;
+    const bool kept = capability
+                          ? kernel::try_set_xattr(fd, name, capability_of_root(value, options_.shift.to_disk(0, 0).uid))
+                          : kernel::try_set_xattr(fd, name, value);
+    // What this file system has no room for is left out, as Docker does; capabilities are not.
+    if (!kept && capability) fail(ErrorKind::unsupported, "cannot keep the file's capabilities here");
   }
 }
 

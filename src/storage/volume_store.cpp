@@ -142,7 +142,7 @@ bool VolumeStore::copy_up(const Volume& volume, const kernel::RootDirectory& ima
   if (!kernel::read_directory(target.fd()).empty()) return false;
   const IdShift shift(maps);
   copy_tree(source->get(), target.fd(),
-            [&](const struct stat& info) { return shift.to_archive(info.st_uid, info.st_gid); });
+            {[&](const struct stat& info) { return shift.to_archive(info.st_uid, info.st_gid); }, 0});
   return true;
 }
 

@@ -1,0 +1,67 @@
+// The drivers behind make_snapshot_driver, for it and for tests.
+#pragma once
+
+#include "kernel/idmap.hpp"
+#include "storage/snapshot_driver.hpp"
+#include "storage/snapshot_table.hpp"
+
+namespace bryo::storage {
+
+// "diff" of both: what lies below a container's own files, top first: the init layer, then the image's.
+std::vector<std::string> layers_below(LayerStore& layers, const std::optional<Digest>& top);
+// Owner and mode of "/" in an image: of the topmost layer that says so, else root's and 0755.
+struct stat image_root_stat(LayerStore& layers, const std::optional<Digest>& top);
+// Bytes in regular files below an open directory, hard links once.
+std::uint64_t tree_bytes(int directory);
+
+class OverlayDriver final : public SnapshotDriver {
+ public:
+  // Error{unsupported} when this kernel or the data root's file system cannot.
+  OverlayDriver(DataRoot& root, DocumentStore& documents, LayerStore& layers);
+
+  std::string_view name() const override { return "overlay2"; }
+  std::vector<std::pair<std::string, std::string>> status() const override;
+  void prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) override;
+  bool exists(const SnapshotName& name) const override { return table_.exists(name); }
+  RootfsDescription describe(const SnapshotName& name) const override;
+  UniqueFd mount_view(const SnapshotName& name, bool read_only, std::vector<ViewMount> extra) const override;
+  std::vector<PathChange> changes(const SnapshotName& name) const override;
+  void export_diff(const SnapshotName& name, ByteSink& sink) const override;
+  SnapshotUsage usage(const SnapshotName& name) const override;
+  void remove(const SnapshotName& name) override { table_.remove(name); }
+  std::vector<Listed> list() const override { return table_.list(); }
+
+ private:
+  void check_kernel();
+  UniqueFd mount(const RootfsDescription& rootfs, bool with_upper) const;
+
+  DataRoot& root_;
+  LayerStore& layers_;
+  SnapshotTable table_;
+  std::vector<std::string> options_;
+  mutable kernel::UserNamespaces namespaces_;
+};
+
+class VfsDriver final : public SnapshotDriver {
+ public:
+  VfsDriver(DataRoot& root, DocumentStore& documents, LayerStore& layers);
+
+  std::string_view name() const override { return "vfs"; }
+  std::vector<std::pair<std::string, std::string>> status() const override;
+  void prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) override;
+  bool exists(const SnapshotName& name) const override { return table_.exists(name); }
+  RootfsDescription describe(const SnapshotName& name) const override;
+  UniqueFd mount_view(const SnapshotName& name, bool read_only, std::vector<ViewMount> extra) const override;
+  std::vector<PathChange> changes(const SnapshotName& name) const override;
+  void export_diff(const SnapshotName& name, ByteSink& sink) const override;
+  SnapshotUsage usage(const SnapshotName& name) const override;
+  void remove(const SnapshotName& name) override { table_.remove(name); }
+  std::vector<Listed> list() const override { return table_.list(); }
+
+ private:
+  DataRoot& root_;
+  LayerStore& layers_;
+  SnapshotTable table_;
+};
+
+}  // namespace bryo::storage

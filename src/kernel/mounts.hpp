@@ -36,6 +36,8 @@ struct OverlayLayers {
   // Top first. Below `parent` when that is given (a directory, perhaps of a detached mount), else absolute.
   std::vector<std::string> lower;
   int parent = -1;
+  // One more layer on top of `lower`, absolute: an upper directory that is only to be read.
+  std::string above;
   std::string upper;  // both empty: read-only
   std::string work;
   std::vector<std::string> options;

@@ -27,6 +27,7 @@ std::string fd_path(const UniqueFd& fd) { return fmt::format("/proc/self/fd/{}",
 // The descriptors live until the overlay has taken its own references.
 struct OpenLayers {
   explicit OpenLayers(const OverlayLayers& layers) {
+    if (!layers.above.empty()) lower.push_back(open_directory(-1, layers.above));
     for (const std::string& path : layers.lower) lower.push_back(open_directory(layers.parent, path));
     if (layers.upper.empty()) return;
     upper = open_directory(-1, layers.upper);

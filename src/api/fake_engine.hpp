@@ -2,6 +2,7 @@
 // Every call is written down as a line of text; what it answers, and whether it fails, is set by the test.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,6 +23,9 @@ class FakeEngine {
   void record(std::string call);
   std::vector<std::string> calls();
   std::string last_call();
+  // The callback of the last container_wait; waits for one.
+  std::function<void(engine::WaitResult)> waiter();
+  void set_waiter(std::function<void(engine::WaitResult)> done);
   // Throws what was set for this method.
   void maybe_fail(const std::string& method);
 
@@ -32,12 +36,14 @@ class FakeEngine {
   engine::ExecInspect exec;
   UniqueFd stream;  // given away by the next call that gives a descriptor
   bool tty = false;
-  std::function<void(engine::WaitResult)> waiting;
+  bool exits_at_once = false;  // container_wait
   std::function<void(const engine::ProgressSink&, const engine::Cancelled&)> transfer;
   std::string tar;  // what exports give, and where uploads land
 
  private:
   std::mutex mutex_;
+  std::condition_variable waiter_set_;
+  std::function<void(engine::WaitResult)> waiter_;
   std::vector<std::string> calls_;
 };
 

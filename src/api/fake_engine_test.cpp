@@ -22,7 +22,8 @@ void FakeEngine::reset() {
   exec = {};
   stream.reset();
   tty = false;
-  waiting = nullptr;
+  waiter_ = nullptr;
+  exits_at_once = false;
   transfer = nullptr;
   tar.clear();
 }
@@ -44,6 +45,18 @@ std::vector<std::string> FakeEngine::calls() {
 std::string FakeEngine::last_call() {
   const std::lock_guard lock(mutex_);
   return calls_.empty() ? "" : calls_.back();
+}
+
+std::function<void(engine::WaitResult)> FakeEngine::waiter() {
+  std::unique_lock lock(mutex_);
+  waiter_set_.wait(lock, [&] { return waiter_ != nullptr; });
+  return waiter_;
+}
+
+void FakeEngine::set_waiter(std::function<void(engine::WaitResult)> done) {
+  const std::lock_guard lock(mutex_);
+  waiter_ = std::move(done);
+  waiter_set_.notify_all();
 }
 
 void FakeEngine::maybe_fail(const std::string& method) {
@@ -112,8 +125,8 @@ std::vector<std::string> Engine::container_update(std::string_view ref, const Up
 std::unique_ptr<WaitTicket> Engine::container_wait(std::string_view ref, WaitCondition condition,
                                                    std::function<void(WaitResult)> done) {
   note("container_wait {} {}", ref, static_cast<int>(condition));
-  if (fake().waiting) done({7, std::nullopt});
-  fake().waiting = std::move(done);
+  if (fake().exits_at_once) done({7, std::nullopt});
+  fake().set_waiter(std::move(done));
   return std::make_unique<WaitTicket>();
 }
 ContainerInspect Engine::container_inspect(std::string_view ref, bool size) {

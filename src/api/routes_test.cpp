@@ -155,7 +155,7 @@ TEST_F(RoutesTest, Wait_AnswersItsHeadBeforeTheContainerExits) {
   client.send("POST /v1.43/containers/web/wait?condition=next-exit HTTP/1.1\r\nHost: d\r\n\r\n");
   ASSERT_TRUE(client.read_until("\r\n\r\n"));
   EXPECT_EQ(fake.last_call(), "container_wait web 1");
-  fake.waiting({3, std::nullopt});
+  fake.waiter()({3, std::nullopt});
   ASSERT_TRUE(client.read_until("\r\n0\r\n\r\n"));
   EXPECT_THAT(client.received(), HasSubstr("{\"StatusCode\":3}\n"));
 }
@@ -163,9 +163,10 @@ TEST_F(RoutesTest, Wait_AnswersItsHeadBeforeTheContainerExits) {
 TEST_F(RoutesTest, Wait_OldVersionsGetTheHeadWithTheBody) {
   auto client = host->connect();
   client.send("POST /v1.29/containers/web/wait?condition=next-exit HTTP/1.1\r\nHost: d\r\n\r\n");
+  const auto exits = fake.waiter();
   EXPECT_FALSE(client.read_until("HTTP", 200));
   EXPECT_EQ(fake.last_call(), "container_wait web 0");
-  fake.waiting({3, std::nullopt});
+  exits({3, std::nullopt});
   EXPECT_THAT(client.read_reply(), testing::EndsWith("{\"StatusCode\":3}\n"));
   EXPECT_EQ(status(post("/containers/web/wait?condition=later")), "400");
   fake.failures.emplace("container_wait", Error(ErrorKind::not_found, "No such container: web"));
@@ -173,7 +174,7 @@ TEST_F(RoutesTest, Wait_OldVersionsGetTheHeadWithTheBody) {
 }
 
 TEST_F(RoutesTest, Wait_AlreadyOverWhenAsked) {
-  fake.waiting = [](engine::WaitResult) {};  // the fake answers at once
+  fake.exits_at_once = true;
   EXPECT_THAT(post("/v1.35/containers/web/wait"), HasSubstr("{\"StatusCode\":7,\"Error\":null}\n"));
 }
 

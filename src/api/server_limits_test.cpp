@@ -12,6 +12,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 struct ServerLimits : testing::Test {
   ServerOptions options;
@@ -61,8 +62,8 @@ TEST_F(ServerLimits, Ambiguity_IsRefusedAndTheConnectionClosed) {
       "GET /ok HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
       "GET /ok HTTP/1.1\r\n\r\n",
       "GET /ok\r\n",
-      std::string("GET /ok HTTP/1.1\r\nHost: d\r\nX: a\0b\r\n\r\n", 39),
-      std::string("GET /o\0k HTTP/1.1\r\nHost: d\r\n\r\n", 31),
+      "GET /ok HTTP/1.1\r\nHost: d\r\nX: a\0b\r\n\r\n"s,
+      "GET /o\0k HTTP/1.1\r\nHost: d\r\n\r\n"s,
       "\x16\x03\x01\x02",
       "GET /ok HTTP/1.1\r\nHost: d\r\nbad name: x\r\n\r\n",
   };

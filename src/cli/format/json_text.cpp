@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <vector>
 
 namespace bryo::cli {
 namespace {
 
-void append_escaped(std::string_view text, std::string& out) {
+void append_escaped(std::string_view text, bool html, std::string& out) {
   out += '"';
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -20,7 +22,7 @@ void append_escaped(std::string_view text, std::string& out) {
       out += "\\r";
     else if (byte == '\t')
       out += "\\t";
-    else if (byte < 0x20)
+    else if (byte < 0x20 || (html && (byte == '<' || byte == '>' || byte == '&')))
       out += fmt::format("\\u{:04x}", byte);
     else if (byte == 0xe2 && (text.substr(i, 3) == "\xe2\x80\xa8" || text.substr(i, 3) == "\xe2\x80\xa9"))
       out += text[(i += 2)] == '\xa8' ? "\\u2028" : "\\u2029";
@@ -33,7 +35,7 @@ void append_escaped(std::string_view text, std::string& out) {
 // `step` is the indentation of one level; empty writes everything on one line.
 class Writer {
  public:
-  Writer(std::string& out, std::string_view step) : out_(out), step_(step) {}
+  Writer(std::string& out, std::string_view step, bool html) : out_(out), step_(step), html_(html) {}
 
   void write(const json::Value& value, std::size_t depth = 0) {
     switch (value.kind()) {
@@ -42,7 +44,7 @@ class Writer {
       case boost::json::kind::array:
         return write_array(value.get_array(), depth);
       case boost::json::kind::string:
-        return append_escaped({value.get_string().data(), value.get_string().size()}, out_);
+        return append_escaped({value.get_string().data(), value.get_string().size()}, html_, out_);
       case boost::json::kind::double_:
         out_ += go_number(value.get_double());
         return;
@@ -67,7 +69,7 @@ class Writer {
     bool first = true;
     for (const auto& item : object) {
       next_item(first, depth + 1);
-      append_escaped({item.key().data(), item.key().size()}, out_);
+      append_escaped({item.key().data(), item.key().size()}, html_, out_);
       out_ += step_.empty() ? ":" : ": ";
       write(item.value(), depth + 1);
     }
@@ -100,6 +102,7 @@ class Writer {
 
   std::string& out_;
   std::string_view step_;
+  bool html_;
 };
 
 }  // namespace
@@ -113,15 +116,24 @@ std::string go_number(double value) {
   return std::string(text, result.ptr);
 }
 
-std::string compact_json(const json::Value& value) {
+json::Value sorted_by_key(const json::Value& object) {
+  std::vector<std::string> keys;
+  for (const auto& item : object.as_object()) keys.emplace_back(item.key().data(), item.key().size());
+  std::sort(keys.begin(), keys.end());
+  json::Object out;
+  for (const std::string& key : keys) out.emplace(key, object.as_object().at(key));
+  return out;
+}
+
+std::string compact_json(const json::Value& value, bool html) {
   std::string out;
-  Writer(out, {}).write(value);
+  Writer(out, {}, html).write(value);
   return out;
 }
 
 std::string indented_json(const json::Value& value, std::string_view step) {
   std::string out;
-  Writer(out, step).write(value);
+  Writer(out, step, false).write(value);
   return out;
 }
 

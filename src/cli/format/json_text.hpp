@@ -9,10 +9,12 @@
 
 namespace bryo::cli {
 
-// One line, no blanks.
-std::string compact_json(const json::Value& value);
+// One line, no blanks. `html`: <, > and & as \u003c …, which is Go's default and what rows of lists have.
+std::string compact_json(const json::Value& value, bool html = false);
 // Indented by four blanks as `docker inspect` does it, or by `step`.
 std::string indented_json(const json::Value& value, std::string_view step = "    ");
+// A copy with the keys in order: how Go prints maps.
+json::Value sorted_by_key(const json::Value& object);
 // Go's %v of a float64, "1.5", "1e+21".
 std::string go_number(double value);
 

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/strings.hpp"
 #include "cli/format/escape.hpp"
 #include "cli/format/json_text.hpp"
@@ -68,15 +66,6 @@ std::string table(const ListStyle& style, const std::string& body, const std::ve
 
 }  // namespace
 
-json::Value sorted_by_key(const json::Value& object) {
-  std::vector<std::string> keys;
-  for (const auto& item : object.as_object()) keys.emplace_back(item.key().data(), item.key().size());
-  std::sort(keys.begin(), keys.end());
-  json::Object out;
-  for (const std::string& key : keys) out.emplace(key, object.as_object().at(key));
-  return out;
-}
-
 std::string format_list(const ListStyle& style, std::string_view format, bool quiet, const std::vector<Row>& rows) {
   const bool is_table = format.empty() || format == "table" || format.starts_with("table ");
   if (quiet && !style.quiet.empty() && (format.empty() || format == "table")) {
@@ -91,7 +80,7 @@ std::string format_list(const ListStyle& style, std::string_view format, bool qu
   }
   std::string out;
   if (format == "json") {
-    for (const Row& row : rows) out += compact_json(sorted_by_key(row.fields)) + "\n";
+    for (const Row& row : rows) out += compact_json(sorted_by_key(row.fields), true) + "\n";
     return out;
   }
   const Template tmpl = parsed(unescaped(trim(format)));

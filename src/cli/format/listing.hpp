@@ -35,7 +35,4 @@ struct Row {
 // Throws Error{invalid_argument} "failed to parse template: …" or "failed to execute template: …".
 std::string format_list(const ListStyle& style, std::string_view format, bool quiet, const std::vector<Row>& rows);
 
-// {{json .}} of a row: Go prints the fields of such rows sorted by name.
-json::Value sorted_by_key(const json::Value& object);
-
 }  // namespace bryo::cli

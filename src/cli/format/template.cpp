@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/strings.hpp"
+#include "cli/format/json_text.hpp"
 #include "cli/format/template_functions.hpp"
 #include "cli/format/template_parser.hpp"
 #include "cli/format/template_print.hpp"
@@ -226,6 +227,9 @@ class Renderer {
     constexpr std::array<std::string_view, 5> plain = {"json", "title", "lower", "upper", "truncate"};
     const bool untouched = data_.heading && std::find(plain.begin(), plain.end(), word.name) != plain.end();
     if (untouched && !arguments.empty()) return {arguments.front(), {}};
+    // A row of a list prints itself: its fields in order, escaped for HTML.
+    if (word.name == "json" && !data_.type.empty() && arguments.size() == 1 && arguments[0] == data_.root)
+      return {keep(Value(compact_json(sorted_by_key(*data_.root), true))), {}};
     try {
       return fields({keep(call_function(word.name, arguments)), {}}, word);
     } catch (const WrongArguments& wrong) {

@@ -123,16 +123,28 @@ void Client::require(int minor_needed, std::string_view what) {
          minor_needed, minor());
 }
 
-Answer Client::send_unchecked(Request request) {
+Pending Client::begin(Request request) {
   request.target = "/v1." + std::to_string(minor()) + request.target;
   request.headers.insert(request.headers.end(), config_.headers.begin(), config_.headers.end());
-  auto connection = take_connection();
-  Head head = connection->exchange(request);
-  return Answer(*this, std::move(connection), std::move(head));
+  Pending pending{take_connection()};
+  pending.connection->begin(request);
+  return pending;
 }
 
-Answer Client::send(Request request) {
-  Answer answer = send_unchecked(std::move(request));
+Answer Client::send_unchecked(Request request) {
+  Pending pending = begin(std::move(request));
+  Head head = pending.connection->finish();
+  return Answer(*this, std::move(pending.connection), std::move(head));
+}
+
+Answer Client::finish(Pending pending) {
+  Head head = pending.connection->finish();
+  return checked(Answer(*this, std::move(pending.connection), std::move(head)));
+}
+
+Answer Client::send(Request request) { return checked(send_unchecked(std::move(request))); }
+
+Answer Client::checked(Answer answer) {
   if (answer.status() < 400) return answer;
   const std::string message = terminal_safe(daemon_message(answer.text()), true);
   const std::string text = message.empty() ? fmt::format("request returned status {}", answer.status()) : message;

@@ -45,6 +45,11 @@ class Answer {
   Head head_;
 };
 
+// A request whose answer is still to be read.
+struct Pending {
+  std::unique_ptr<Connection> connection;
+};
+
 inline constexpr int kNewestMinor = 43;  // API 1.43
 inline constexpr int kOldestMinor = 24;
 
@@ -70,6 +75,9 @@ class Client {
   Answer send(Request request);
   // The same without turning 4xx and 5xx into Errors.
   Answer send_unchecked(Request request);
+  // The two halves of send(), for several requests at the same time.
+  Pending begin(Request request);
+  Answer finish(Pending pending);
   Answer get(std::string target);
   Answer post(std::string target);
   Answer post(std::string target, const json::Value& body);
@@ -77,6 +85,7 @@ class Client {
 
  private:
   friend class Answer;
+  static Answer checked(Answer answer);
   std::unique_ptr<Connection> take_connection();
   void give_back(std::unique_ptr<Connection> connection);
 

@@ -17,11 +17,20 @@ constexpr std::size_t kBlock = 64 << 10;
 
 }  // namespace
 
-Head Connection::exchange(const Request& request) {
-  send_head(request);
+void Connection::begin(const Request& request) {
+  source_ = request.source;
+  output_.clear();
+  upgrade_ = request.upgrade;
+  bodyless_ = request.method == "HEAD";
+  std::string text = head_text(request, authority_);
+  if (!source_) text += request.body;
+  transport_->write(text);
+}
+
+Head Connection::finish() {
   Head head = read_head();
   while (head.status < 200 && head.status != 101) head = read_head();  // 100 Continue and its kind
-  choose_body(request, head);
+  choose_body(head);
   // A refusal need not wait for the rest of the upload.
   if (head.status >= 400 && source_) {
     source_ = nullptr;
@@ -29,14 +38,6 @@ Head Connection::exchange(const Request& request) {
     keep_alive_ = false;
   }
   return head;
-}
-
-void Connection::send_head(const Request& request) {
-  source_ = request.source;
-  output_.clear();
-  std::string text = head_text(request, authority_);
-  if (!source_) text += request.body;
-  transport_->write(text);
 }
 
 Head Connection::read_head() {
@@ -54,13 +55,13 @@ Head Connection::read_head() {
   }
 }
 
-void Connection::choose_body(const Request& request, const Head& head) {
+void Connection::choose_body(const Head& head) {
   keep_alive_ = !iequals(head.header("connection"), "close");
   chunks_ = {};
-  if (head.status == 101 || (request.upgrade && head.status == 200)) {
+  if (head.status == 101 || (upgrade_ && head.status == 200)) {
     body_ = Body::until_close;
     keep_alive_ = false;
-  } else if (request.method == "HEAD" || head.status == 204 || head.status == 304) {
+  } else if (bodyless_ || head.status == 204 || head.status == 304) {
     body_ = Body::none;
   } else if (iequals(head.header("transfer-encoding"), "chunked")) {
     body_ = Body::chunked;

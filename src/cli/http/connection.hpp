@@ -19,7 +19,13 @@ class Connection {
       : transport_(std::move(transport)), authority_(std::move(authority)) {}
 
   // Sends the request (all of it, but for a source) and returns the head of the answer.
-  Head exchange(const Request& request);
+  Head exchange(const Request& request) {
+    begin(request);
+    return finish();
+  }
+  // The two halves of it: several connections can have a request under way at the same time.
+  void begin(const Request& request);
+  Head finish();
 
   // Next bytes of the answer's body; 0 at its end. Throws Error{unavailable} when it is cut short.
   std::size_t read(std::span<char> into);
@@ -40,9 +46,8 @@ class Connection {
  private:
   enum class Body { none, length, chunked, until_close };
 
-  void send_head(const Request& request);
   Head read_head();
-  void choose_body(const Request& request, const Head& head);
+  void choose_body(const Head& head);
   bool fill();
   void push_source();
   std::size_t take_input(std::span<char> into, std::size_t limit);
@@ -54,6 +59,8 @@ class Connection {
   std::string input_;   // received, not yet used
   std::string output_;  // of the source's body: framed, not yet sent
   BodySource source_;
+  bool upgrade_ = false;  // of the request under way
+  bool bodyless_ = false;
   Body body_ = Body::none;
   bool keep_alive_ = true;
   std::uint64_t left_ = 0;

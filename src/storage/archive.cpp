@@ -6,6 +6,9 @@
 #include <exception>
 #include <thread>
 
+#include <exception>
+#include <thread>
+
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "base/time.hpp"
@@ -96,22 +99,10 @@ PathStat pack(const kernel::RootDirectory& root, std::string_view path, const Id
   const struct stat info = kernel::stat_fd(fd.get());
   const PathStat out = stat_of(root, path, info, fd.get());
   std::string name = options.name;
-  if (name.empty()) name = means_directory(path) ? "." : out.name;
+  if (name.empty()) name = out.name;
+  if (options.ready) options.ready(out);
   TarWriter tar(sink);
-  TreePacker packer(tar, shift);
-  if (S_ISDIR(info.st_mode)) {
-    const UniqueFd directory = kernel::reopen(fd.get(), O_RDONLY | O_DIRECTORY);
-    packer.add_open(directory.get(), name);
-
-  } else {
-    const auto parent = root.resolve_parent(path);
-    if (options.follow_link && !S_ISLNK(info.st_mode)) {
-      const auto target = root.resolve_parent(root.name_of(fd.get()));
-      packer.add(target.directory.get(), target.name, name);
-    } else {
-      packer.add(parent.directory.get(), parent.name, name);
-    }
-  }
+  TreePacker(tar, shift).add_open(fd.get(), name);
   tar.finish();
   return out;
 }
@@ -119,35 +110,32 @@ PathStat pack(const kernel::RootDirectory& root, std::string_view path, const Id
 void pack_tree(const kernel::RootDirectory& root, const IdShift& shift, ByteSink& sink) {
   TarWriter tar(sink);
   const UniqueFd top = kernel::reopen(root.fd(), O_RDONLY | O_DIRECTORY);
-  TreePacker(tar, shift).add_content(top.get(), "");
+  TreePacker(tar, shift, Mounts::leave_out).add_content(top.get(), "");
   tar.finish();
 }
 
 void unpack_into(const kernel::RootDirectory& root, std::string_view path, const IdShift& shift, ByteSource& archive,
                  const UnpackIntoOptions& options) {
-  const auto target = root.resolve(path.empty() ? std::string_view("/") : path, O_PATH);
-  if (!S_ISDIR(kernel::stat_fd(target.get()).st_mode))
-    fail(ErrorKind::invalid_argument, "extraction point is not a directory: {}", printable(path));
   TreeWriterOptions writing;
+  writing.base = path.empty() ? "/" : std::string(path);
+  if (!S_ISDIR(kernel::stat_fd(root.resolve(writing.base, O_PATH).get()).st_mode))
+    fail(ErrorKind::invalid_argument, "extraction point is not a directory: {}", printable(path));
   writing.shift = shift;
   writing.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir;
+  // A container with a map could not make devices either; Docker leaves them out then.
+  writing.devices = shift.none();
   writing.limits = options.limits;
   if (!options.copy_uid_gid) writing.owner = shift.to_archive(options.default_owner.uid, options.default_owner.gid);
-  // Names of the archive lie below the target, but links lead where they lead for a process in the container.
-  const std::string name = root.name_of(target.get());
-  writing.prefix = name == "/" ? "" : name.substr(1);
-  const auto write = [&] {
-    unmask_this_thread();
-    const auto decoder = make_decoder(archive);
-    DirectChunks chunks(*decoder);
-    TarReader reader(chunks);
-    TreeWriter(root, writing).write(reader);
-    reader.drain();
-  };
   std::exception_ptr failure;
+  // A thread of its own because the umask is a thread's for life.
   std::thread([&] {
     try {
-      write();
+      unmask_this_thread();
+      const auto decoder = make_decoder(archive);
+      DirectChunks chunks(*decoder);
+      TarReader reader(chunks);
+      TreeWriter(root, std::move(writing)).write(reader);
+      reader.drain();
     } catch (...) {
       failure = std::current_exception();
     }

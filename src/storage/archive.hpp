@@ -36,22 +36,22 @@ std::uint32_t go_file_mode(std::uint32_t mode);
 PathStat stat_path(const kernel::RootDirectory& root, std::string_view path);
 
 struct PackOptions {
-  // First component of every name: Docker names it after the last component of the path asked for; "." when the path
-  // ends in "/.". Empty: computed from the path.
+  // First component of every name; empty: the last one of the path ("etc" for /etc/, "." for /etc/., "/" for /).
   std::string name;
   bool follow_link = false;  // the path itself, when it is a link
   // Called with the answer's stat before the first byte is written.
   std::function<void(const PathStat&)> ready;
 };
-// GET …/archive. Sockets are left out; files that vanish while packing are skipped, files that shrink are padded.
+// GET …/archive. Mounts in the tree are entered, except those of the kernel's state (proc, sysfs …). Sockets are left
+// out; files that vanish while packing are skipped, files that shrink are padded.
 PathStat pack(const kernel::RootDirectory& root, std::string_view path, const IdShift& shift, ByteSink& sink,
               const PackOptions& options = {});
-// docker export: the whole tree, names without "./".
+// docker export: the whole tree, names without "./"; what is mounted in it is left out.
 void pack_tree(const kernel::RootDirectory& root, const IdShift& shift, ByteSink& sink);
 
 struct UnpackIntoOptions {
   bool no_overwrite_dir_non_dir = false;  // Error{invalid_argument} instead of replacing a directory by a file or back
-  bool copy_uid_gid = true;               // owners of the archive; else `default_owner` (the container's ids)
+  bool copy_uid_gid = true;               // owners of the archive; else `default_owner` (ids of the disk)
   kernel::Owner default_owner;
   UnpackLimits limits;
 };

@@ -172,13 +172,17 @@ TreeWriter::SharedFd TreeWriter::directory_at(const std::string& path, bool make
     last_directory_ = found->second;
   } else {
     if (directories_.size() >= kMaxOpenDirectories) directories_.clear();
-    const std::string name = path.empty() ? "." : path;
-    last_directory_ =
-        std::make_shared<const UniqueFd>(make ? open_directory(name) : root_.resolve(name, O_PATH | O_DIRECTORY));
+    last_directory_ = std::make_shared<const UniqueFd>(make ? open_directory(in_tree(path))
+                                                            : root_.resolve(in_tree(path), O_PATH | O_DIRECTORY));
     directories_.emplace(path, last_directory_);
   }
   last_path_ = path;
   return last_directory_;
+}
+
+std::string TreeWriter::in_tree(const std::string& path) const {
+  if (options_.base.empty()) return path.empty() ? "." : path;
+  return path.empty() ? options_.base : options_.base + "/" + path;
 }
 
 UniqueFd TreeWriter::open_directory(const std::string& path) {
@@ -219,7 +223,7 @@ void TreeWriter::flush_late() {
   for (auto late = late_.rbegin(); late != late_.rend(); ++late) {
     UniqueFd fd;
     try {
-      fd = root_.resolve(late->path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      fd = root_.resolve(in_tree(late->path), O_PATH | O_DIRECTORY | (late->path.empty() ? 0 : O_NOFOLLOW));
     } catch (const Error&) {
       continue;  // replaced by a later entry
     }

@@ -26,6 +26,9 @@ namespace bryo::storage {
 
 struct TreeWriterOptions {
   bool layer = false;
+  // Where in the tree the archive's top goes: an existing directory, "" for the top. Links below it are followed as
+  // anywhere in the tree: /var/run -> /run leads to /run, not to /var/run.
+  std::string base;
   std::string prefix;  // where in the tree the archive's top lies: cleaned, resolved, "" or "a/b"
   IdShift shift;
   std::optional<kernel::Owner> owner;     // container's ids, instead of the archive's
@@ -97,6 +100,7 @@ class TreeWriter {
   SharedFd directory_at(const std::string& path, bool make);
   UniqueFd open_directory(const std::string& path);
   void replace_whiteouts(const std::string& path);
+  std::string in_tree(const std::string& path) const;
 
   const kernel::RootDirectory& root_;
   const TreeWriterOptions options_;

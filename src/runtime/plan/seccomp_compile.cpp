@@ -170,11 +170,20 @@ std::vector<Interval> intervals_of(const Table& table, std::uint32_t first, bool
 
 // --- code ---
 
+// Emits binary searches whose ends are shared: a verdict that two intervals have in common is one instruction a search,
+// so n intervals cost little more than n instructions.
 class Generator {
  public:
   explicit Generator(std::uint32_t default_action) : default_action_(default_action) {}
 
-  void search(const std::vector<Interval>& intervals, bool wide) { search(intervals, 0, intervals.size(), wide); }
+  void search(const std::vector<Interval>& intervals, bool wide) {
+    search(intervals, 0, intervals.size(), wide);
+    for (const auto& [action, label] : verdicts_) {
+      code.bind(label);
+      code.finish(action);
+    }
+    verdicts_.clear();
+  }
 
   // After all searches: the bodies that they jump to.
   void chains() {
@@ -196,24 +205,32 @@ class Generator {
 
   void search(const std::vector<Interval>& intervals, std::size_t from, std::size_t to, bool wide) {
     if (to - from == 1) {
-      leaf(intervals[from].chain, wide);
+      code.jump(end_of(intervals[from].chain, wide));
       return;
     }
     const std::size_t middle = from + (to - from) / 2;
-    const BpfAssembler::Label right = code.new_label();
-    code.branch(BPF_JGE, intervals[middle].first, right, BpfAssembler::kNext);
-    search(intervals, from, middle, wide);
+    const bool left_ends = middle - from == 1;
+    const bool right_ends = to - middle == 1;
+    const BpfAssembler::Label left = left_ends ? end_of(intervals[from].chain, wide) : BpfAssembler::kNext;
+    const BpfAssembler::Label right = right_ends ? end_of(intervals[middle].chain, wide) : code.new_label();
+    code.branch(BPF_JGE, intervals[middle].first, right, left);
+    if (!left_ends) search(intervals, from, middle, wide);
+    if (right_ends) return;
     code.bind(right);
     search(intervals, middle, to, wide);
   }
 
-  void leaf(const Chain& chain, bool wide) {
-    if (chain.empty())
-      code.finish(default_action_);
-    else if (chain.front().conditions.empty())
-      code.finish(chain.front().action);
-    else
-      code.jump(label_of(chain, wide));
+  // Where an interval's numbers go.
+  BpfAssembler::Label end_of(const Chain& chain, bool wide) {
+    if (chain.empty()) return verdict(default_action_);
+    if (chain.front().conditions.empty()) return verdict(chain.front().action);
+    return label_of(chain, wide);
+  }
+
+  BpfAssembler::Label verdict(std::uint32_t action) {
+    const auto [entry, fresh] = verdicts_.try_emplace(action, 0);
+    if (fresh) entry->second = code.new_label();
+    return entry->second;
   }
 
   BpfAssembler::Label label_of(const Chain& chain, bool wide) {
@@ -304,6 +321,7 @@ class Generator {
 
   std::uint32_t default_action_;
   std::map<ChainKey, BpfAssembler::Label> chains_;
+  std::map<std::uint32_t, BpfAssembler::Label> verdicts_;  // of the search being emitted
 };
 
 std::vector<SeccompAbi> abis_of(const oci::LinuxSeccomp& profile) {
@@ -319,18 +337,55 @@ const SeccompAbi* find_abi(const std::vector<SeccompAbi>& abis, std::uint32_t au
   return nullptr;
 }
 
-// One architecture as the kernel reports it: the native numbers, and x32's above bit 30.
+constexpr std::uint32_t kFirstX32Only = 512;
+
+// x32 shares the numbers below 512 with x86-64. When every call that it has there meets the same fate, its search is
+// x86-64's, after bit 30 was taken off.
+bool shares_numbers(const Table& native, const Table& x32) {
+  for (auto entry = x32.begin(); entry != x32.end() && entry->first < (kX32Bit | kFirstX32Only); ++entry) {
+    const auto same = native.find(entry->first & ~kX32Bit);
+    if (same == native.end() || same->second != entry->second) return false;
+  }
+  return true;
+}
+
+Table without_shared(const Table& x32) { return {x32.lower_bound(kX32Bit | kFirstX32Only), x32.end()}; }
+
+void emit_x86_64(const oci::LinuxSeccomp& profile, const SeccompAbi& abi, const SeccompAbi* x32, bool unknown_is_enosys,
+                 Generator& out) {
+  const Table native = table_of(profile, abi);
+  std::vector<Interval> intervals = intervals_of(native, 0, unknown_is_enosys);
+  const Table other = x32 != nullptr ? table_of(profile, *x32) : Table();
+  out.code.load(kNumberOffset);
+  if (x32 == nullptr || !shares_numbers(native, other)) {
+    const std::vector<Interval> above = x32 != nullptr
+                                            ? intervals_of(other, kX32Bit, unknown_is_enosys)
+                                            : std::vector<Interval>{{kX32Bit, {{SECCOMP_RET_KILL_PROCESS, {}}}}};
+    intervals.insert(intervals.end(), above.begin(), above.end());
+    out.search(intervals, abi.wide);
+    return;
+  }
+  const BpfAssembler::Label common = out.code.new_label();
+  const BpfAssembler::Label own = out.code.new_label();
+  out.code.branch(BPF_JGE, kX32Bit, BpfAssembler::kNext, common);
+  out.code.branch(BPF_JGE, kX32Bit | kFirstX32Only, own, BpfAssembler::kNext);
+  out.code.and_with(~kX32Bit);
+  out.code.jump(common);
+  out.code.bind(own);
+  out.search(intervals_of(without_shared(other), kX32Bit | kFirstX32Only, unknown_is_enosys), abi.wide);
+  out.code.bind(common);
+  out.search(intervals, abi.wide);
+}
+
+// One architecture as the kernel reports it.
 void emit_architecture(const oci::LinuxSeccomp& profile, const std::vector<SeccompAbi>& abis, const SeccompAbi& abi,
                        bool unknown_is_enosys, Generator& out) {
-  std::vector<Interval> intervals = intervals_of(table_of(profile, abi), 0, unknown_is_enosys);
   if (abi.audit_arch == AUDIT_ARCH_X86_64) {
-    const SeccompAbi* x32 = find_abi(abis, abi.audit_arch, true);
-    std::vector<Interval> above = x32 != nullptr ? intervals_of(table_of(profile, *x32), kX32Bit, unknown_is_enosys)
-                                                 : std::vector<Interval>{{kX32Bit, {{SECCOMP_RET_KILL_PROCESS, {}}}}};
-    intervals.insert(intervals.end(), above.begin(), above.end());
+    emit_x86_64(profile, abi, find_abi(abis, abi.audit_arch, true), unknown_is_enosys, out);
+    return;
   }
   out.code.load(kNumberOffset);
-  out.search(intervals, abi.wide);
+  out.search(intervals_of(table_of(profile, abi), 0, unknown_is_enosys), abi.wide);
 }
 
 std::vector<std::byte> to_bytes(const std::vector<struct sock_filter>& program) {

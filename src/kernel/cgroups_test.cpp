@@ -16,6 +16,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/cgroup_devices.hpp"
+#include "kernel/cgroup_moves.hpp"
 #include "kernel/cgroup_tree.hpp"
 #include "kernel/cgroup_writes.hpp"
 
@@ -386,6 +387,28 @@ TEST_F(CgroupTest, RemoveTakesWhatTheContainerMadeBelow) {
   EXPECT_TRUE(below.exists());
   EXPECT_TRUE(cgroup.remove());
   EXPECT_FALSE(below.exists());
+}
+
+TEST_F(CgroupTest, FastMovesComeAndGoWithTheirObject) {
+  const auto has_name = [] {
+    std::ifstream in("/proc/self/cgroup");
+    std::stringstream text;
+    text << in.rdbuf();
+    return text.str().find("name=bryo:") != std::string::npos;
+  };
+  if (has_name()) GTEST_SKIP() << "an engine on this host holds it already";
+  {
+    const FastCgroupMoves moves(layout_);
+    if (!moves.active()) GTEST_SKIP() << "not on this kernel";
+    EXPECT_TRUE(has_name());
+    const auto cgroup = make();
+    const pid_t child = sleeper();  // it has a copy of the descriptor
+    cgroup.add(child);
+    ::kill(child, SIGKILL);
+    reap(child);
+  }
+  for (int i = 0; i < 5000 && has_name(); ++i) ::usleep(1000);
+  EXPECT_FALSE(has_name());
 }
 
 bool can_open(const char* path) {

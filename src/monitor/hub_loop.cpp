@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "kernel/cgroup_moves.hpp"
 #include "monitor/protocol.hpp"
 
 namespace bryo::monitor {
@@ -129,6 +130,8 @@ void MonitorHub::Loop::add_watch(int fd, Key key) const {
 }
 
 void MonitorHub::Loop::run() {
+  // Here and not in the constructor: bryod's start does not wait for it.
+  const kernel::FastCgroupMoves fast_moves(cgroups_);
   epoll_event events[64];
   while (true) {
     const int count = ::epoll_wait(epoll_.get(), events, 64, -1);

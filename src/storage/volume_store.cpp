@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "base/digest.hpp"
 #include "base/error.hpp"
@@ -11,6 +11,7 @@
 #include "base/time.hpp"
 #include "kernel/files.hpp"
 #include "storage/id_shift.hpp"
+#include "storage/snapshot_drivers.hpp"
 #include "storage/tree_copy.hpp"
 
 namespace bryo::storage {
@@ -31,16 +32,20 @@ void check_name(std::string_view name) {
         printable(name), printable(name));
 }
 
+// The local driver's rules: which options there are, and which need which.
 void check_options(const VolumeRequest& request) {
-  static const std::set<std::string, std::less<>> known = {"type", "o", "device", "size"};
-  for (const auto& [key, value] : request.options)
-    if (!known.contains(key))
+  static const std::map<std::string, std::vector<std::string>, std::less<>> known = {
+      {"type", {"device"}}, {"device", {"type"}}, {"o", {"device", "type"}}, {"size", {}}};
+  for (const auto& [key, value] : request.options) {
+    const auto rule = known.find(key);
+    if (rule == known.end())
       fail(ErrorKind::invalid_argument, "create {}: invalid option: \"{}\"", request.name, printable(key));
-  const bool has_type = request.options.contains("type");
-  if (!has_type && request.options.contains("device"))
-    fail(ErrorKind::invalid_argument, "create {}: missing required option: \"type\"", request.name);
-  if (has_type && !request.options.contains("device"))
-    fail(ErrorKind::invalid_argument, "create {}: missing required option: \"device\"", request.name);
+    for (const auto& needed : rule->second)
+      if (!request.options.contains(needed))
+        fail(ErrorKind::invalid_argument, "create {}: missing required option: \"{}\"", request.name, needed);
+    if (key == "size")
+      fail(ErrorKind::invalid_argument, "create {}: quota size requested but no quota support", request.name);
+  }
 }
 
 // "<scope>/volumes/<name>"
@@ -82,6 +87,7 @@ std::vector<Volume> VolumeStore::list(std::string_view scope) const {
 }
 
 Volume VolumeStore::create(const VolumeRequest& request) {
+  const std::lock_guard lock(mutex_);
   if (!request.driver.empty() && request.driver != "local")
     fail(ErrorKind::not_found, "error looking up volume plugin {0}: plugin \"{0}\" not found",
          printable(request.driver));
@@ -102,15 +108,20 @@ Volume VolumeStore::create(const VolumeRequest& request) {
   root_.scoped_directory(request.scope, "volumes");
   const std::string relative = relative_of(volume.scope, volume.name);
   volume.mountpoint = root_.path() + "/" + relative + "/_data";
+  // What a removal that was cut short has left is not this volume's.
+  root_.discard(relative);
   root_.directory().make_directories(relative, 0700);
   const UniqueFd data = root_.directory().make_directories(relative + "/_data", 0755);
+  root_.step("volume: made");
   documents_.put_as({std::string(kKind), volume.scope, volume.name}, volume);
   return volume;
 }
 
 void VolumeStore::remove(std::string_view scope, std::string_view name) {
+  const std::lock_guard lock(mutex_);
   const Volume volume = get(scope, name);
   documents_.erase({std::string(kKind), volume.scope, volume.name});
+  root_.step("volume: record erased");
   root_.discard(relative_of(volume.scope, volume.name));
 }
 
@@ -136,36 +147,23 @@ std::optional<VolumeMount> VolumeStore::mount_of(const Volume& volume) const {
 bool VolumeStore::copy_up(const Volume& volume, const kernel::RootDirectory& image_root, std::string_view path,
                           const ids::IdMaps& maps) {
   if (mount_of(volume)) return false;
-  const auto source = image_root.try_resolve(path, O_RDONLY | O_DIRECTORY);
+  const auto source = image_root.try_resolve(path, O_PATH | O_DIRECTORY);
   if (!source) return false;
+  const std::lock_guard lock(mutex_);
   const kernel::RootDirectory target = data(volume);
   if (!kernel::read_directory(target.fd()).empty()) return false;
   const IdShift shift(maps);
-  copy_tree(source->get(), target.fd(),
-            {[&](const struct stat& info) { return shift.to_archive(info.st_uid, info.st_gid); }, 0});
+  try {
+    copy_tree(source->get(), target.fd(),
+              {[&](const struct stat& info) { return shift.to_archive(info.st_uid, info.st_gid); }, 0});
+  } catch (...) {
+    // Half of it would look like content of its own the next time.
+    for (const auto& entry : kernel::read_directory(target.fd())) kernel::remove_tree(target.fd(), entry.name);
+    throw;
+  }
   return true;
 }
 
-namespace {
-
-std::uint64_t tree_size(int directory, std::set<ino_t>& seen, int depth) {
-  std::uint64_t total = 0;
-  for (const auto& entry : kernel::read_directory(directory)) {
-    const auto info = kernel::try_stat_at(directory, entry.name);
-    if (!info) continue;
-    if (S_ISREG(info->st_mode) && (info->st_nlink == 1 || seen.insert(info->st_ino).second))
-      total += static_cast<std::uint64_t>(info->st_size);
-    if (S_ISDIR(info->st_mode) && depth < 1024)
-      total += tree_size(kernel::open_at(directory, entry.name, O_RDONLY | O_DIRECTORY).get(), seen, depth + 1);
-  }
-  return total;
-}
-
-}  // namespace
-
-std::uint64_t VolumeStore::size(const Volume& volume) const {
-  std::set<ino_t> seen;
-  return tree_size(data(volume).fd(), seen, 0);
-}
+std::uint64_t VolumeStore::size(const Volume& volume) const { return tree_bytes(data(volume).fd()); }
 
 }  // namespace bryo::storage

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -75,6 +76,7 @@ class VolumeStore {
  private:
   DataRoot& root_;
   DocumentStore& documents_;
+  std::mutex mutex_;  // one change at a time
 };
 
 }  // namespace bryo::storage

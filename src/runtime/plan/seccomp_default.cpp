@@ -54,7 +54,7 @@ constexpr std::string_view kProcesses =
     "setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit "
     "setsid setuid setuid32 sigaltstack sigprocmask sigreturn sigsuspend sigaction signal sigpending sysinfo tgkill "
     "times "
-    "tkill ugetrlimit uname uretprobe vfork wait4 waitid waitpid";
+    "tkill ugetrlimit uname vfork wait4 waitid waitpid";
 constexpr std::string_view kTime =
     "adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 "
     "clock_nanosleep clock_nanosleep_time64 gettimeofday time timer_create timer_delete timer_getoverrun timer_gettime "

@@ -26,7 +26,8 @@ def errors(objects):
 
 def test_pull(cramped):
     with nothing_left(cramped):
-        assert "no space left on device" in errors(cramped.pull("debian")).lower()
+        error = errors(cramped.pull("debian")).lower()
+        assert error and ("no space left on device" in error or not cramped.engine.is_bryo)
         assert [i["RepoTags"] for i in cramped.api.get("/images/json")] == [["busybox:latest"]]
     assert cramped.output(cramped.run("busybox", "echo", "still here")) == "still here\n"
 
@@ -35,7 +36,7 @@ def test_pull_works_once_there_is_room(cramped):
     filler = cramped.data_root / "filler"
     free = os.statvfs(cramped.data_root)
     with open(filler, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(free.f_bavail * free.f_frsize - (1 << 20), 1))
+        os.posix_fallocate(file.fileno(), 0, max(free.f_bfree * free.f_frsize - (1 << 20), 1))
     assert errors(cramped.pull("test/probe"))
     filler.unlink()
     assert not errors(cramped.pull("test/probe"))
@@ -98,6 +99,7 @@ def test_load_and_import(cramped, images, hub, tmp):
     assert [i["RepoTags"] for i in cramped.api.get("/images/json")] == [["busybox:latest"]]
 
 
+@pytest.mark.bryo_only
 def test_logs_that_find_no_room_do_not_stop_the_container(cramped):
     container = cramped.run("busybox", "sh", "-c", "dd if=/dev/zero of=/big bs=1M 2>/dev/null; yes | head -c 10000000; rm /big; echo reached >/dev/shm/reached; sleep 600",
                             wait=False)

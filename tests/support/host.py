@@ -11,6 +11,7 @@ So a failed test leaves nothing on the machine, and the leak auditor (audit.py) 
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,12 +160,23 @@ def inside(arguments):
     return reap_until(child)
 
 
+def prepare():
+    """What needs the network, before it goes away. Kept between runs."""
+    from tests.support import images
+    from tests.vm import guest
+
+    images.build_all()
+    if shutil.which("qemu-system-x86_64"):
+        try:
+            guest.kernel()
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"test host: no kernel for tests/vm: {error}", file=sys.stderr)
+
+
 def main():
     if os.geteuid() != 0:
         sys.exit("the test host needs root: it makes namespaces and mounts")
-    from tests.support import images
-
-    images.build_all()  # before the network goes away
+    prepare()
     cgroups = enter_cgroups(f"bryo-test-{os.getpid()}")
     unshare(CLONE_NEWPID)
     child = os.fork()

@@ -163,7 +163,11 @@ void create_veth(NetlinkSocket& socket, const VethSpec& spec) {
 void delete_link(NetlinkSocket& socket, int index) {
   NetlinkBatch batch;
   batch.message(RTM_DELLINK, 0, link_header(index));
-  socket.execute(batch, fmt::format("delete interface {}", index));
+  try {
+    socket.execute(batch, fmt::format("delete interface {}", index));
+  } catch (const Error& error) {
+    if (error.number() != ENODEV) throw;  // it died with its namespace meanwhile
+  }
 }
 
 void LinkChanges::link_flags(int index, unsigned flags, unsigned mask) {

@@ -52,6 +52,7 @@ std::vector<Link> list_links(NetlinkSocket& socket, std::string_view kind);
 void create_bridge(NetlinkSocket& socket, const BridgeSpec& spec);
 // The host's end is born in the bridge and up; the peer is born in its namespace, down.
 void create_veth(NetlinkSocket& socket, const VethSpec& spec);
+// One that is gone already is no error.
 void delete_link(NetlinkSocket& socket, int index);
 
 // Several changes sent in one go; see NetlinkSocket::execute for what happens when one fails.

@@ -72,7 +72,7 @@ void NftTransaction::start(std::uint16_t type, unsigned flags) {
 }
 
 NftTransaction& NftTransaction::create_table(NftOwned owned) {
-  start(NFT_MSG_NEWTABLE, NLM_F_CREATE);
+  start(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
   batch_.text(NFTA_TABLE_NAME, table_);
   if (owned == NftOwned::yes) batch_.be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER | kTablePersist);
   return *this;

@@ -74,7 +74,8 @@ class NftKey {
 class NftTransaction {
  public:
   NftTransaction(NftFamily family, std::string table);
-  // Fails when it exists and has other flags; `persist` only with `owned`.
+  // Throws conflict when it exists. Replacing a table costs the process that closes its socket next a grace period of the
+  // kernel (milliseconds), so try without first.
   NftTransaction& create_table(NftOwned owned);
   NftTransaction& delete_table();
   NftTransaction& add_set(const NftSet& set);

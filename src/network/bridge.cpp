@@ -41,6 +41,8 @@ void set_ipv6(const std::string& interface, bool on) {
   }
   kernel::set_net_sysctl(base + "disable_ipv6", "0");
   kernel::set_net_sysctl(base + "accept_ra", "0");
+  // The addresses are ours alone, and a link-local one that is still being tried (for a second or two) answers nobody.
+  kernel::set_net_sysctl(base + "accept_dad", "0");
 }
 
 bool has_v6(const std::vector<IpPrefix>& addresses) {
@@ -169,11 +171,17 @@ void BridgeDriver::remove_leftovers(const std::vector<std::string>& network_ids,
   }
 }
 
-void BridgeDriver::adopt_port(const std::string& host_interface, int bridge) {
+void BridgeDriver::adopt_port(const std::string& host_interface, const std::string& bridge) {
   Lease socket(*this);
   const auto link = kernel::find_link(*socket, host_interface);
-  if (!link || link->master == bridge) return;
-  LinkChanges().master(link->index, bridge).up(link->index).execute(*socket, "adopt interface " + host_interface);
+  const auto master = kernel::find_link(*socket, bridge);
+  if (!link || !master || link->master == master->index) return;
+  LinkChanges()
+      .master(link->index, master->index)
+      .up(link->index)
+      .execute(*socket, "adopt interface " + host_interface);
+  kernel::wait_operational(*socket, host_interface, kPatience);
+  kernel::wait_operational(*socket, bridge, kPatience);
 }
 
 void BridgeDriver::attach(const AttachPlan& plan, int netns_fd) {

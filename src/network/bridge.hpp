@@ -50,7 +50,7 @@ class BridgeDriver {
   // Bridges of ours whose network is not in `network_ids`, and ports of `bridges` that are not in `ports`, go.
   void remove_leftovers(const std::vector<std::string>& network_ids, const std::vector<std::string>& ports);
   // A port of a running container that lost its bridge comes back into it.
-  void adopt_port(const std::string& host_interface, int bridge);
+  void adopt_port(const std::string& host_interface, const std::string& bridge);
 
   void attach(const AttachPlan& plan, int netns_fd);
   void detach(const std::string& interface, int netns_fd);

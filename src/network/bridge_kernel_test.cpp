@@ -21,6 +21,20 @@ TEST_F(BridgeLab, ContainersOfOneNetworkTalk) {
   EXPECT_EQ(server.accept_peer(), "172.17.0.1");
 }
 
+TEST_F(BridgeLab, TheFirstPacketIsNotLost) {
+  start();
+  Server server(host(), "0.0.0.0", 80);
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "n" + std::to_string(i);
+    const NetworkConfig network = make_network(name);
+    const Container container = make_container("c", {name});
+    EXPECT_TRUE(dial(container.netns.get(), network.ipam.pools.at(0).gateway, 80, kAtOnce))
+        << "attach waits for the link";
+    manager().release_container(container.id);
+    manager().remove(name);
+  }
+}
+
 TEST_F(BridgeLab, NetworksAreIsolatedFromEachOther) {
   start();
   make_network("red");

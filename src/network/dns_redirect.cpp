@@ -6,6 +6,7 @@
 
 #include <span>
 
+#include "base/error.hpp"
 #include "kernel/nftables.hpp"
 #include "network/resolv_conf.hpp"
 
@@ -43,12 +44,10 @@ NftRule rewrite(std::uint8_t protocol, unsigned address_at, unsigned port_at, st
   return rule;
 }
 
-}  // namespace
-
-void redirect_dns(std::uint16_t udp_port, std::uint16_t tcp_port) {
-  kernel::NetlinkSocket socket(NETLINK_NETFILTER);
+void load(kernel::NetlinkSocket& socket, std::uint16_t udp_port, std::uint16_t tcp_port, bool replace) {
   kernel::NftTransaction change(NftFamily::ip, kTable);
-  change.create_table(kernel::NftOwned::no).delete_table().create_table(kernel::NftOwned::no);
+  if (replace) change.delete_table();
+  change.create_table(kernel::NftOwned::no);
   change.add_chain({kChain, false, NftHook::output, kPriorityRaw});
   change.add_rule(kChain, NftRule().output_is_not("lo").verdict(NftVerdict::accept));
   for (const auto& [protocol, port] : {std::pair<std::uint8_t, std::uint16_t>{IPPROTO_UDP, udp_port},
@@ -57,6 +56,18 @@ void redirect_dns(std::uint16_t udp_port, std::uint16_t tcp_port) {
     change.add_rule(kChain, rewrite(protocol, kSourceAddress, kSourcePort, port, 53));
   }
   change.commit(socket, "redirect DNS inside the container");
+}
+
+}  // namespace
+
+void redirect_dns(std::uint16_t udp_port, std::uint16_t tcp_port) {
+  kernel::NetlinkSocket socket(NETLINK_NETFILTER);
+  try {
+    load(socket, udp_port, tcp_port, false);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::conflict) throw;
+    load(socket, udp_port, tcp_port, true);
+  }
 }
 
 }  // namespace bryo::network

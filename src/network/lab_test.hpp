@@ -33,6 +33,7 @@ using kernel::IpPrefix;
 
 inline constexpr int kPatience = 3000;  // ms, for what must happen
 inline constexpr int kShort = 300;      // ms, for what must not
+inline constexpr int kAtOnce = 900;     // ms, less than it takes to repeat a packet that was lost
 
 class Memory final : public Persistence {
  public:
@@ -193,6 +194,7 @@ class NetworkLab : public ::testing::Test {
     cable.peer_netns = other.netns.get();
     cable.peer_mac = {2, 0, 0, 0, 0, 2};
     kernel::create_veth(socket, cable);
+    kernel::set_net_sysctl("ipv6/conf/" + interface + "/accept_dad", "0");
     const int index = kernel::find_link(socket, interface)->index;
     kernel::LinkChanges()
         .add_address(index, IpPrefix::parse(v4 + "1/24"))
@@ -201,6 +203,7 @@ class NetworkLab : public ::testing::Test {
     in(other.netns.get(), [&] {
       kernel::NetlinkSocket inside(NETLINK_ROUTE);
       const int eth0 = kernel::find_link(inside, "eth0")->index;
+      kernel::set_net_sysctl("ipv6/conf/eth0/accept_dad", "0");
       kernel::LinkChanges()
           .up(1)
           .up(eth0)
@@ -209,7 +212,9 @@ class NetworkLab : public ::testing::Test {
           .default_route(eth0, IpAddress::parse(v4 + "1"))
           .default_route(eth0, IpAddress::parse(v6 + "1"))
           .execute(inside, "cable");
+      kernel::wait_operational(inside, "eth0", kPatience);
     });
+    kernel::wait_operational(socket, interface, kPatience);
     return other;
   }
 

@@ -68,13 +68,13 @@ void NetworkManager::Impl::restore_bridges(const std::vector<RunningContainer>& 
   for (const RunningContainer& container : running) {
     for (const Endpoint& endpoint : container.endpoints) {
       if (endpoint.host_interface.empty()) continue;
-      int index = 0;
+      std::string bridge;
       {
         const std::lock_guard lock(mutex);
         const NetworkState* network = table.lookup(endpoint.network_id);
-        index = network != nullptr ? network->bridge_index : 0;
+        if (network != nullptr && network->bridge_index != 0) bridge = network->bridge;
       }
-      if (index != 0) bridges.adopt_port(endpoint.host_interface, index);
+      if (!bridge.empty()) bridges.adopt_port(endpoint.host_interface, bridge);
     }
   }
 }

@@ -11,10 +11,6 @@ namespace {
 
 namespace raw = kernel::raw;
 
-#ifndef PROC_SUPER_MAGIC
-#define PROC_SUPER_MAGIC 0x9fa0
-#endif
-
 bool on_procfs(int fd) noexcept {
   struct statfs info = {};
   return raw::fstatfs(fd, info) == 0 && info.f_type == PROC_SUPER_MAGIC;

@@ -1,6 +1,7 @@
 #include "runtime/child_path.hpp"
 
 #include <limits.h>
+#include <linux/magic.h>
 
 #include "kernel/raw.hpp"
 #include "runtime/child_link.hpp"
@@ -13,6 +14,11 @@ namespace raw = kernel::raw;
 constexpr std::uint64_t kInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 constexpr int kMaxLinks = 40;
 using PathText = FixedText<PATH_MAX>;
+
+bool on_procfs(int fd) noexcept {
+  struct statfs info = {};
+  return raw::fstatfs(fd, info) == 0 && info.f_type == PROC_SUPER_MAGIC;
+}
 
 // Walks a path of which something is missing. `done_` never holds a link: it is looked up again with
 // RESOLVE_NO_SYMLINKS, so whoever swaps a directory for a link meanwhile causes an error and nothing else.
@@ -72,7 +78,8 @@ class PathMaker {
     }
     const int parent = open_done();
     if (parent < 0) return parent;
-    const int result = enter(parent);
+    // Nothing can be made on a procfs, and its links are not what readlink says (CVE-2024-21626).
+    const int result = on_procfs(parent) ? -ENOENT : enter(parent);
     raw::close(parent);
     return result;
   }

@@ -1,10 +1,12 @@
 // New images from here: docker commit and docker import. One layer each, unpacked and kept compressed in the same pass.
+#include <algorithm>
+#include <thread>
+#include <utility>
+
 #include "base/error.hpp"
 #include "base/time.hpp"
 #include "images/image_store_impl.hpp"
 #include "storage/compression.hpp"
-
-#include <thread>
 
 namespace bryo::images {
 namespace {
@@ -59,6 +61,15 @@ oci::Descriptor descriptor_of(const storage::BlobInfo& blob) {
   return out;
 }
 
+// An image may come without history, but not with one that speaks of fewer layers than there are.
+void complete_history(oci::ImageConfig& config) {
+  const auto told = std::count_if(config.history.begin(), config.history.end(),
+                                  [](const oci::HistoryEntry& entry) { return !entry.empty_layer; });
+  if (std::cmp_greater_equal(told, config.rootfs.diff_ids.size())) return;
+  config.history.insert(config.history.begin(), config.rootfs.diff_ids.size() - static_cast<std::size_t>(told),
+                        oci::HistoryEntry{.created = config.created});
+}
+
 // Import takes compressed archives, too: the layer is what is inside.
 void copy_decoded(ByteSource& tar, ByteSink& sink) {
   const auto decoder = storage::make_decoder(tar);
@@ -76,8 +87,8 @@ Image ImageStore::commit(const CommitInput& input) {
     if (!parent) fail(ErrorKind::not_found, "No such image: {}", input.parent->str());
     config = impl_->config_of(*input.parent);
   } else {
-    config.architecture = "amd64";
-    config.os = "linux";
+    config.architecture = oci::Platform::host().architecture;
+    config.os = oci::Platform::host().os;
   }
   const auto made = store_layer(*impl_, parent ? parent->top : std::nullopt, input.diff);
   config.created = to_rfc3339_nano(wall_now());
@@ -86,6 +97,7 @@ Image ImageStore::commit(const CommitInput& input) {
   config.container = input.container_id;
   config.container_config = input.container_config;
   config.config = input.config;
+  complete_history(config);
   config.rootfs.diff_ids.push_back(made.layer.diff_id);
   config.history.push_back({.created = config.created,
                             .created_by = input.created_by,

@@ -186,8 +186,10 @@ std::vector<HistoryItem> ImageStore::history(std::string_view ref) const {
     if (!current->parent) break;
     const auto parent = impl_->index.find(*current->parent);
     if (!parent) break;
-    const std::size_t own = config.history.size() - impl_->config_of(parent->id).history.size();
-    i += own > 0 ? own - 1 : 0;
+    const std::size_t below = impl_->config_of(parent->id).history.size();
+    const std::size_t upto = out.size() > below ? out.size() - below : 0;
+    if (upto <= i) break;
+    i = upto - 1;
     current = parent;
   }
   return out;

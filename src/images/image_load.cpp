@@ -37,11 +37,24 @@ struct bryo::json::Fields<bryo::images::DockerEntry> {
 namespace bryo::images {
 namespace {
 
+// A directory below tmp/, gone with this object.
+class TemporaryDirectory {
+ public:
+  explicit TemporaryDirectory(storage::DataRoot& root) : root_(root), relative_(root.make_temporary("load")) {}
+  ~TemporaryDirectory() { root_.discard(relative_); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  kernel::RootDirectory open() const { return root_.directory().descend(relative_); }
+
+ private:
+  storage::DataRoot& root_;
+  const std::string relative_;
+};
+
 // The files of the archive, gone with this object.
 class Spread {
  public:
-  Spread(storage::DataRoot& root, ByteSource& archive)
-      : root_(root), relative_(root.make_temporary("load")), tree_(root.directory().descend(relative_)) {
+  Spread(storage::DataRoot& root, ByteSource& archive) : directory_(root), tree_(directory_.open()) {
     const auto decoder = storage::make_decoder(archive);
     storage::DirectChunks chunks(*decoder);
     storage::TarReader reader(chunks);
@@ -52,9 +65,6 @@ class Spread {
       take(reader, entry);
     }
   }
-  ~Spread() { root_.discard(relative_); }
-  Spread(const Spread&) = delete;
-  Spread& operator=(const Spread&) = delete;
 
   // Follows the links of old archives (layer.tar → ../<id>/layer.tar), which were noted by name.
   std::optional<UniqueFd> open(std::string_view name) const {
@@ -114,9 +124,8 @@ class Spread {
     }
   }
 
-  storage::DataRoot& root_;
-  std::string relative_;
-  kernel::RootDirectory tree_;
+  const TemporaryDirectory directory_;
+  const kernel::RootDirectory tree_;
   std::vector<std::pair<std::string, std::string>> links_;
 };
 
@@ -196,7 +205,7 @@ class Loader {
         fail(ErrorKind::invalid_argument, "invalid archive: blob {} has other content", descriptor.digest.str());
       if (oci::media::is_index(descriptor.media_type)) {
         const auto inner = oci::parse_index(text, descriptor.media_type);
-        const auto* chosen = oci::select_platform(inner, {.architecture = "amd64", .os = "linux"});
+        const auto* chosen = oci::select_platform(inner, oci::Platform::host());
         if (chosen == nullptr) continue;
         oci::Index one = inner;
         one.manifests = {*chosen};
@@ -258,6 +267,10 @@ class Loader {
     descriptor.size = static_cast<std::int64_t>(stored.size);
     image.layers.push_back(std::move(descriptor));
     image.blobs.push_back(stored);
+    if (!quiet_ && progress_)
+      progress_(json::Object{{"status", "Loading layer"},
+                             {"progressDetail", {{"current", stored.size}, {"total", stored.size}}},
+                             {"id", diff_id.short_id()}});
     const Digest chain = info.chain;
     image.unpacked.push_back(std::move(info));
     return chain;
@@ -278,6 +291,12 @@ class Loader {
   }
 
   void finish(NewImage image, const std::vector<std::string>& names) {
+    for (const std::string& name : image.references) {
+      const auto old = impl_.index.named(name);
+      if (old && *old != Digest::of(image.config))
+        say(fmt::format("The image {} already exists, renaming the old one with ID {} to empty string",
+                        shown_name(name), old->str()));
+    }
     Image added = store_.add(std::move(image));
     if (names.empty()) say("Loaded image ID: " + added.id.str());
     for (const std::string& name : names) say("Loaded image: " + Reference::parse(name).with_default_tag().familiar());
@@ -287,7 +306,7 @@ class Loader {
   ImageStore& store_;
   ImageStore::Impl& impl_;
   const Spread& files_;
-  [[maybe_unused]] bool quiet_;
+  const bool quiet_;
   const Progress& progress_;
   std::vector<Image> images_;
 };

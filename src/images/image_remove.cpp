@@ -54,8 +54,7 @@ class Removal {
  private:
   void by_name(const Image& image, const std::string& name) {
     const bool is_tag = name.find('@') == std::string::npos;
-    const bool last = is_tag ? image.tags.size() == 1 : image.tags.empty() && image.digests.size() == 1;
-    if (last && !force_) {
+    if (is_single(image) && !force_) {
       const ImageUser* user = user_of(users_, image.id, true);
       if (user == nullptr) user = user_of(users_, image.id, false);
       if (user != nullptr)
@@ -74,19 +73,25 @@ class Removal {
       for (const std::string& digest : image.digests)
         if (repository_of(digest) == repository_of(name)) names.push_back(digest);
     untag(names);
-    if (last) try_delete(image, true);
+    if (names.size() == image.tags.size() + image.digests.size()) try_delete(image, true, force_);
   }
 
   void by_id(const Image& image) {
     std::vector<std::string> names = image.tags;
     names.insert(names.end(), image.digests.begin(), image.digests.end());
-    const bool many = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return repository_of(name) != repository_of(names.front());
-    });
-    if (many && !force_) conflict(image.id, false, "image is referenced in multiple repositories");
-    check(image, false);
+    check(image, false, force_);
+    if (!is_single(image) && !force_) conflict(image.id, false, "image is referenced in multiple repositories");
     if (!names.empty()) untag(names);
     remove(image);
+  }
+
+  // One name at most, or one tag with digests of the same repository.
+  static bool is_single(const Image& image) {
+    if (image.tags.size() + image.digests.size() <= 1) return true;
+    if (image.tags.size() > 1) return false;
+    const std::string repository = repository_of(image.tags.empty() ? image.digests.front() : image.tags.front());
+    return std::all_of(image.digests.begin(), image.digests.end(),
+                       [&](const std::string& digest) { return repository_of(digest) == repository; });
   }
 
   void untag(const std::vector<std::string>& names) {
@@ -95,7 +100,7 @@ class Removal {
   }
 
   // Throws the conflict, unless `quiet`: then says whether there is one.
-  bool check(const Image& image, bool quiet) {
+  bool check(const Image& image, bool quiet, bool force) {
     const auto refuse = [&](bool hard, const std::string& why) {
       if (!quiet) conflict(image.id, hard, why);
       return false;
@@ -103,13 +108,13 @@ class Removal {
     if (const ImageUser* user = user_of(users_, image.id, true))
       return refuse(true, "image is being used by running container " + user->container_id.substr(0, 12));
     if (!impl_.children_of(image.id).empty()) return refuse(true, "image has dependent child images");
-    if (const ImageUser* user = user_of(users_, image.id, false); user != nullptr && !force_)
+    if (const ImageUser* user = user_of(users_, image.id, false); user != nullptr && !force)
       return refuse(false, "image is being used by stopped container " + user->container_id.substr(0, 12));
     return true;
   }
 
-  void try_delete(const Image& image, bool quiet) {
-    if (check(image, quiet)) remove(image);
+  void try_delete(const Image& image, bool quiet, bool force) {
+    if (check(image, quiet, force)) remove(image);
   }
 
   void remove(const Image& image) {
@@ -118,7 +123,7 @@ class Removal {
     note_layers(image);
     if (!prune_ || !image.parent) return;
     const auto parent = impl_.index.find(*image.parent);
-    if (parent && parent->tags.empty() && parent->digests.empty()) try_delete(*parent, true);
+    if (parent && parent->tags.empty() && parent->digests.empty()) try_delete(*parent, true, false);
   }
 
   // The layers that nobody else stands on, top first, as Docker lists them.
@@ -152,7 +157,10 @@ std::vector<Removed> ImageStore::remove(std::string_view ref, bool force, bool n
 }
 
 PruneResult ImageStore::prune(const Filters& filters, const ImageUsers& users) {
-  const ImageFilter filter(*impl_, filters);
+  // Here dangling=false asks for more than the dangling ones, not for others.
+  Filters rest = filters;
+  rest.erase("dangling");
+  const ImageFilter filter(*impl_, rest);
   const auto dangling_value = filters.find("dangling");
   const bool dangling_only = dangling_value == filters.end() || dangling_value->second.empty() ||
                              dangling_value->second.front() == "true" || dangling_value->second.front() == "1";

@@ -1,4 +1,6 @@
 // docker save: one archive that is both an OCI layout (index.json, blobs/) and an old docker-archive (manifest.json).
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/error.hpp"
@@ -48,6 +50,8 @@ class Saver {
     tar_.add(entry_of("index.json", index.size()), index);
     const std::string manifest = json::serialize(docker_manifest(images));
     tar_.add(entry_of("manifest.json", manifest.size()), manifest);
+    const std::string repositories = json::serialize(repositories_of(images));
+    tar_.add(entry_of("repositories", repositories.size()), repositories);
     constexpr std::string_view layout = R"({"imageLayoutVersion":"1.0.0"})";
     tar_.add(entry_of("oci-layout", layout.size()), layout);
     tar_.finish();
@@ -94,6 +98,18 @@ class Saver {
     return out;
   }
 
+  // What Docker before 1.10 read: repository → tag → top layer.
+  static json::Value repositories_of(const std::vector<Saved>& images) {
+    std::map<std::string, std::map<std::string, std::string>> out;
+    for (const Saved& saved : images)
+      for (const std::string& tag : saved.tags) {
+        const auto reference = Reference::parse(tag);
+        if (!saved.image.layers.empty())
+          out[reference.familiar_name()][reference.tag().value_or("")] = saved.image.layers.back().digest.hex();
+      }
+    return json::encode(out);
+  }
+
   const ImageStore::Impl& impl_;
   storage::TarWriter tar_;
   std::set<Digest> written_;
@@ -130,6 +146,10 @@ void ImageStore::save(const std::vector<std::string>& refs, ByteSink& sink) cons
     Saved& saved = place_of(image);
     if (reference && reference->tag() && impl_->index.named(reference->str()) == image.id)
       saved.tags.push_back(reference->str());
+  }
+  for (Saved& saved : images) {
+    std::sort(saved.tags.begin(), saved.tags.end());
+    saved.tags.erase(std::unique(saved.tags.begin(), saved.tags.end()), saved.tags.end());
   }
   Saver(*impl_, sink).save(images);
 }

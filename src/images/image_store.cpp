@@ -133,21 +133,27 @@ void ImageStore::Impl::begin_lease() {
 }
 
 void ImageStore::Impl::end_lease() {
-  std::lock_guard lock(lease_mutex_);
-  --leases_;
+  {
+    std::lock_guard lock(lease_mutex_);
+    --leases_;
+    if (leases_ > 0 || !wanted_) return;
+  }
+  collect();
 }
 
 bool ImageStore::Impl::begin_collection() {
   std::lock_guard lock(lease_mutex_);
-  if (leases_ > 0 || collecting_) return false;
+  wanted_ = leases_ > 0 || collecting_;
+  if (wanted_) return false;
   collecting_ = true;
   return true;
 }
 
-void ImageStore::Impl::end_collection() {
+bool ImageStore::Impl::end_collection() {
   std::lock_guard lock(lease_mutex_);
   collecting_ = false;
   lease_changed_.notify_all();
+  return wanted_ && leases_ == 0;
 }
 
 // --- changes --------------------------------------------------------------------------------------------------------

@@ -31,8 +31,11 @@ class ImageStore::Impl {
   // No lease may begin while garbage is collected, and none is collected while one lives.
   void begin_lease();
   void end_lease();
+  // false while a lease lives: the end of the last one collects then.
   bool begin_collection();
-  void end_collection();
+  // true when another one was asked for meanwhile and may begin.
+  bool end_collection();
+  void collect();
 
   storage::DataRoot& root;
   storage::DocumentStore& documents;
@@ -44,10 +47,12 @@ class ImageStore::Impl {
   std::mutex change;  // serialises what reads names and then changes them (tag, remove)
 
  private:
+  void collect_once();
   std::mutex lease_mutex_;
   std::condition_variable lease_changed_;
   std::size_t leases_ = 0;
   bool collecting_ = false;
+  bool wanted_ = false;
 };
 
 // "busybox:latest" for the full name.

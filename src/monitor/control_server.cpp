@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 #include "monitor/messages.hpp"
 
 namespace bryo::monitor {
@@ -36,17 +37,17 @@ ControlServer::ControlServer(EventLoop& loop, UniqueFd connection, ControlHandle
 ControlServer::~ControlServer() { shut_down(); }
 
 void ControlServer::listen(const std::string& runtime_directory) {
-  const UniqueFd directory(::open(runtime_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!directory) fail_errno("open runtime directory {}", runtime_directory);
-  struct stat state {};
-  if (::fstat(directory.get(), &state) < 0) fail_errno("fstat {}", runtime_directory);
+  const UniqueFd directory = kernel::open_at(AT_FDCWD, runtime_directory, O_RDONLY | O_DIRECTORY);
+  const struct stat state = kernel::stat_fd(directory.get());
   // CVE-2020-15257: whoever reaches the socket drives the container.
   if (state.st_uid != ::geteuid() || (state.st_mode & 077) != 0)
     fail(ErrorKind::permission, "runtime directory {} must belong to uid {} with mode 0700", runtime_directory,
          ::geteuid());
   listening_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listening_) fail_errno("make the control socket");
-  ::unlinkat(directory.get(), std::string(kControlSocketName).c_str(), 0);
+  // Of an earlier run.
+  const std::string name(kControlSocketName);
+  if (kernel::try_stat_at(directory.get(), name)) kernel::unlink_at(directory.get(), name);
   const sockaddr_un address = address_in(directory.get());
   if (::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
       ::listen(listening_.get(), 8) < 0)

@@ -1,11 +1,10 @@
 #include "monitor/exit_file.hpp"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/files.hpp"
 #include "monitor/protocol.hpp"
 
 namespace bryo::monitor {
@@ -25,27 +24,19 @@ std::optional<ExitInfo> parse_exit(std::string_view text) {
 }
 
 void write_exit_file(const std::string& runtime_directory, const ExitInfo& info) {
-  const std::string path = runtime_directory + "/" + std::string(kExitFileName);
-  const std::string temporary = path + ".new";
-  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) fail_errno("create {}", temporary);
-  const std::string text = format_exit(info);
-  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    fail_errno("write {}", temporary);
-  if (::rename(temporary.c_str(), path.c_str()) < 0) fail_errno("rename {} to {}", temporary, path);
+  const UniqueFd directory = kernel::open_at(AT_FDCWD, runtime_directory, O_RDONLY | O_DIRECTORY);
+  kernel::write_file_durably(directory.get(), std::string(kExitFileName), format_exit(info));
 }
 
 std::optional<ExitInfo> read_exit_file(const std::string& runtime_directory) {
-  const std::string path = runtime_directory + "/" + std::string(kExitFileName);
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file) {
-    if (errno == ENOENT) return std::nullopt;
-    fail_errno("open {}", path);
+  try {
+    const UniqueFd directory = kernel::open_at(AT_FDCWD, runtime_directory, O_RDONLY | O_DIRECTORY);
+    const UniqueFd file = kernel::open_at(directory.get(), std::string(kExitFileName), O_RDONLY | O_NONBLOCK);
+    return parse_exit(kernel::read_file(file.get(), 128));
+  } catch (const Error& error) {
+    if (error.number() == ENOENT) return std::nullopt;
+    throw error.within("read how the container ended");
   }
-  char text[128];
-  const ssize_t size = ::read(file.get(), text, sizeof text);
-  if (size < 0) fail_errno("read {}", path);
-  return parse_exit({text, static_cast<std::size_t>(size)});
 }
 
 }  // namespace bryo::monitor

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 #include "monitor/exit_file.hpp"
 #include "monitor/hub_loop.hpp"
 #include "monitor/messages.hpp"
@@ -61,11 +62,8 @@ std::vector<std::future<Packet>> submit_ports(MonitorConnection& connection, con
 
 // A connection to a monitor that somebody else started; empty when nobody listens.
 UniqueFd connect_to(const std::string& runtime_directory) {
-  const UniqueFd directory(::open(runtime_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!directory) {
-    if (errno == ENOENT) return {};
-    fail_errno("open runtime directory {}", runtime_directory);
-  }
+  if (!kernel::try_stat_at(AT_FDCWD, runtime_directory)) return {};
+  const UniqueFd directory = kernel::open_at(AT_FDCWD, runtime_directory, O_PATH | O_DIRECTORY);
   UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!socket) fail_errno("make a control socket");
   sockaddr_un address{};
@@ -159,6 +157,13 @@ UniqueFd Monitor::attach(const AttachRequest& request) {
   Packet answer = connection_->call(MessageType::attach, to_wire(message));
   if (answer.descriptors.empty()) fail(ErrorKind::internal, "the monitor gave no stream to attach to");
   return std::move(answer.descriptors.front());
+}
+
+void Monitor::attach_to(const AttachRequest& request, UniqueFd socket) {
+  connection_->wait_launched();
+  const AttachMessage message{request.stdin_stream, request.stdout_stream, request.stderr_stream};
+  const int descriptors[] = {socket.get()};
+  connection_->call(MessageType::attach, to_wire(message), descriptors);
 }
 
 ExecStarted Monitor::exec(ExecRequest request) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 
 namespace bryo::monitor {
 namespace {
@@ -29,27 +30,25 @@ std::vector<UniqueFd> open_once(const std::string& path) {
 
 }  // namespace
 
-off_t file_size(int file) {
-  struct stat state {};
-  if (::fstat(file, &state) < 0) fail_errno("fstat a log file");
-  return state.st_size;
-}
+off_t file_size(int file) { return kernel::stat_fd(file).st_size; }
 
 UniqueFd open_log_file(const std::string& path) {
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file && errno == ENOENT) return {};
-  if (!file && errno == ELOOP) fail(ErrorKind::permission, "log {} is a symbolic link", path);
-  if (!file) fail_errno("open log {}", path);
-  struct stat state {};
-  if (::fstat(file.get(), &state) < 0) fail_errno("fstat log {}", path);
-  if (!S_ISREG(state.st_mode)) fail(ErrorKind::permission, "log {} is not a regular file", path);
+  UniqueFd file;
+  try {
+    file = kernel::open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK);
+  } catch (const Error& error) {
+    if (error.number() == ENOENT) return {};
+    if (error.number() == ELOOP) fail(ErrorKind::permission, "log {} is a symbolic link", path);
+    throw;
+  }
+  if (!S_ISREG(kernel::stat_fd(file.get()).st_mode)) fail(ErrorKind::permission, "log {} is not a regular file", path);
   return file;
 }
 
 bool is_same_file(int a, int b) {
-  struct stat x {};
-  struct stat y {};
-  return ::fstat(a, &x) == 0 && ::fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+  const struct stat x = kernel::stat_fd(a);
+  const struct stat y = kernel::stat_fd(b);
+  return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 std::vector<UniqueFd> open_log_files(const std::string& path) {

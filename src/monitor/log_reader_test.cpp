@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "monitor/log_line.hpp"
 #include "monitor/log_writer.hpp"
 #include "monitor/test_support.hpp"

@@ -1,7 +1,6 @@
 #include "monitor/log_writer.hpp"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 
 namespace bryo::monitor {
 namespace {
@@ -34,17 +34,13 @@ LogWriter::LogWriter(const LogConfig& config) : config_(config) {
     fail(ErrorKind::invalid_argument, "log attributes take {} bytes; at most {} are allowed: name fewer labels",
          config_.attributes.size(), kMaxAttributes);
   name_ = config_.path.substr(slash + 1);
-  directory_.reset(::open(config_.path.substr(0, slash + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory_) fail_errno("open the directory of log {}", config_.path);
+  directory_ = kernel::open_trusted(config_.path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
   open_file();
 }
 
 void LogWriter::open_file() {
-  constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-  UniqueFd file(::openat(directory_.get(), name_.c_str(), flags, 0640));
-  if (!file) fail_errno("open log {}", config_.path);
-  struct stat state {};
-  if (::fstat(file.get(), &state) < 0) fail_errno("fstat log {}", config_.path);
+  UniqueFd file = kernel::open_at(directory_.get(), name_, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0640);
+  const struct stat state = kernel::stat_fd(file.get());
   if (!S_ISREG(state.st_mode)) fail(ErrorKind::permission, "log {} is not a regular file", config_.path);
   file_ = std::move(file);
   size_ = state.st_size;
@@ -136,19 +132,22 @@ void LogWriter::drop_torn_line(std::size_t written) {
     size_ += static_cast<std::int64_t>(written - whole);
 }
 
-void LogWriter::rotate() {
+void LogWriter::rotate() try {
+  const auto exists = [this](const std::string& name) {
+    return kernel::try_stat_at(directory_.get(), name).has_value();
+  };
   // A rotation that could not make its new file is finished first: shifting the old ones again would lose one.
-  if (::faccessat(directory_.get(), name_.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-    reopen();
-    return;
+  if (exists(name_)) {
+    for (int number = config_.max_files - 1; number > 0; --number) {
+      const std::string from = number == 1 ? name_ : rotated(name_, number - 1);
+      if (exists(from)) kernel::rename_at(directory_.get(), from, directory_.get(), rotated(name_, number));
+    }
+    // With one file only, a new one takes its place: readers of the old keep what they have open.
+    if (config_.max_files <= 1) kernel::unlink_at(directory_.get(), name_);
   }
-  for (int number = config_.max_files - 1; number > 0; --number) {
-    const std::string from = number == 1 ? name_ : rotated(name_, number - 1);
-    ::renameat(directory_.get(), from.c_str(), directory_.get(), rotated(name_, number).c_str());
-  }
-  // With one file only, a new one takes its place: readers of the old keep what they have open.
-  if (config_.max_files <= 1) ::unlinkat(directory_.get(), name_.c_str(), 0);
   reopen();
+} catch (const Error&) {
+  reopen();  // somebody tampers with the directory: the log goes on where it can
 }
 
 void LogWriter::reopen() {
@@ -157,8 +156,7 @@ void LogWriter::reopen() {
     open_file();
   } catch (const Error&) {
     // The old file goes on: better a file that is too large than a log with a hole.
-    struct stat state {};
-    size_ = ::fstat(file_.get(), &state) == 0 ? state.st_size : 0;
+    size_ = file_ ? kernel::stat_fd(file_.get()).st_size : 0;
   }
 }
 

@@ -5,6 +5,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "base/strings.hpp"
 #include "monitor/log_format.hpp"
 #include "monitor/test_support.hpp"

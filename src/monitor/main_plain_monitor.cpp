@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/files.hpp"
 #include "monitor/monitor_main.hpp"
 #include "monitor/protocol.hpp"
 
@@ -57,7 +58,7 @@ class PlainLauncher final : public Launcher {
     pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     return pid_;
   }
-  UniqueFd network_namespace() override { return UniqueFd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)); }
+  UniqueFd network_namespace() override { return kernel::open_trusted("/proc/self/ns/net", O_RDONLY); }
   void wait_created() override {}
   UniqueFd take_terminal() override { return std::move(terminal_); }
   std::vector<std::string> warnings() override { return {}; }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.hpp"
-#include "monitor/process_facts.hpp"
+#include "monitor/own_process.hpp"
 #include "monitor/session.hpp"
 
 namespace bryo::monitor {

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 #include "monitor/log_writer.hpp"
 
 namespace bryo::monitor {
@@ -28,11 +29,7 @@ Pipe make_pipe() {
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-UniqueFd open_null(int flags) {
-  UniqueFd null(::open("/dev/null", flags | O_CLOEXEC));
-  if (!null) fail_errno("open /dev/null");
-  return null;
-}
+UniqueFd open_null(int flags) { return kernel::open_trusted("/dev/null", flags); }
 
 }  // namespace
 
@@ -93,16 +90,19 @@ void ProcessStreams::resize(ConsoleSize size) {
 UniqueFd ProcessStreams::attach(const AttachRequest& request) {
   int fds[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) fail_errno("make a socket pair for attach");
-  UniqueFd ours(fds[0]);
   UniqueFd theirs(fds[1]);
+  attach_to(request, UniqueFd(fds[0]));
+  return theirs;
+}
+
+void ProcessStreams::attach_to(const AttachRequest& request, UniqueFd socket) {
   AttachRequest wants = request;
   if (!options_.keep_stdin) wants.stdin_stream = false;
   StreamOwner& self = *this;
-  auto client = std::make_unique<StreamClient>(loop_, self, std::move(ours), wants, !options_.terminal);
+  auto client = std::make_unique<StreamClient>(loop_, self, std::move(socket), wants, !options_.terminal);
   if (finished_) client->finish_output();
   clients_.push_back(std::move(client));
   burial_.arm(std::chrono::milliseconds(0));
-  return theirs;
 }
 
 void ProcessStreams::add_output(UniqueFd fd, int stream) {

@@ -59,6 +59,8 @@ class ProcessStreams final : StreamOwner {
 
   // The client's end of a new stream.
   UniqueFd attach(const AttachRequest& request);
+  // The same over the client's own stream socket.
+  void attach_to(const AttachRequest& request, UniqueFd socket);
 
   // The process has been reaped: take what is left. When somebody else keeps its streams open (a daemon that it left
   // behind), waits a little, then gives up on that.

@@ -5,15 +5,24 @@
 #include <unistd.h>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 #include "monitor/hub.hpp"
 
 namespace bryo::monitor {
 
+namespace {
+
+UniqueFd open_program(const std::string& path) try {
+  return kernel::open_trusted(path, O_RDONLY);
+} catch (const Error& error) {
+  throw error.within("the monitor program, which is installed beside bryod");
+}
+
+}  // namespace
+
 MonitorProgram::MonitorProgram(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) fail_errno("open the monitor program {} (install it beside bryod)", path);
-  struct stat state {};
-  if (::fstat(file.get(), &state) < 0) fail_errno("fstat {}", path);
+  const UniqueFd file = open_program(path);
+  const struct stat state = kernel::stat_fd(file.get());
   memory_.reset(::memfd_create("bryo-monitor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory_) fail_errno("memfd_create for the monitor program");
   for (off_t done = 0; done < state.st_size;) {

@@ -6,7 +6,6 @@
 #include "monitor/exit_file.hpp"
 #include "monitor/messages.hpp"
 #include "monitor/packet.hpp"
-#include "monitor/process_facts.hpp"
 #include "monitor/test_support.hpp"
 
 namespace bryo::monitor {
@@ -123,16 +122,6 @@ TEST(ExitFile, IsReadBackAndGarbageIsNot) {
   EXPECT_EQ(back->finished_at, info.finished_at);
   for (const char* text : {"", "1 2 3\n", "1 0 0 5", "2 0 0 5\n", "1 0 2 5\n", "1 x 0 5\n", "1 0 0 5 6\n"})
     EXPECT_FALSE(parse_exit(text).has_value()) << text;
-}
-
-TEST(ProcessFacts, StartTimeIsFoundBehindAnyName) {
-  std::string fields;
-  for (int field = 3; field < 22; ++field) fields += "0 ";
-  EXPECT_EQ(parse_start_time("12 (a ) b (c)) " + fields + "4711 1 2\n"), 4711u);
-  EXPECT_FALSE(parse_start_time("12 (a").has_value());
-  EXPECT_FALSE(parse_start_time("").has_value());
-  EXPECT_GT(process_start_time(::getpid()), 0u);
-  EXPECT_EQ(process_start_time(0), 0u);
 }
 
 }  // namespace

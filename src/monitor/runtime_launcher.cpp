@@ -8,7 +8,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "monitor/launcher.hpp"
-#include "monitor/process_facts.hpp"
+#include "monitor/own_process.hpp"
 
 namespace bryo::monitor {
 namespace {

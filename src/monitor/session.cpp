@@ -1,16 +1,18 @@
+// Session, the part that follows the container: who has died, what is told, when everything is cleared away. The
+// requests are in session_requests.cpp.
 #include "monitor/session.hpp"
 
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "kernel/process.hpp"
 #include "monitor/exit_file.hpp"
-#include "monitor/process_facts.hpp"
+#include "monitor/own_process.hpp"
 
 namespace bryo::monitor {
 namespace {
@@ -19,48 +21,6 @@ constexpr std::chrono::seconds kQuiet{2};
 constexpr std::chrono::seconds kRemovalPatience{10};
 constexpr std::chrono::milliseconds kLongestRemovalPause{100};
 constexpr std::size_t kMaxMissed = 256;
-constexpr std::size_t kMaxListedExecs = 64;
-
-std::vector<int> numbers(const std::vector<UniqueFd>& descriptors, std::size_t from) {
-  std::vector<int> out;
-  for (std::size_t i = from; i < descriptors.size(); ++i) out.push_back(descriptors[i].get());
-  return out;
-}
-
-// What the cgroup's descriptors are while a process is put into it.
-struct OpenCgroup {
-  std::vector<UniqueFd> procs;
-  UniqueFd directory;
-  runtime::CgroupPlacement placement;
-
-  explicit OpenCgroup(const std::optional<kernel::ContainerCgroup>& cgroup) {
-    if (!cgroup) return;
-    procs = cgroup->open_procs();
-    directory = cgroup->open_directory();
-    placement = {numbers(procs, 0), directory.get()};
-  }
-};
-
-runtime::ChildStdio stdio_of(const ProgramEnds& ends) { return {ends.in.get(), ends.out.get(), ends.err.get()}; }
-
-// A packet is bounded; the first warnings say most.
-std::vector<std::string> bounded(std::vector<std::string> warnings) {
-  std::size_t room = kMaxPayload / 2;
-  std::vector<std::string> out;
-  for (std::string& warning : warnings) {
-    warning.resize(std::min<std::size_t>(warning.size(), 512));
-    if (warning.size() + 8 > room) break;
-    room -= warning.size() + 8;
-    out.push_back(std::move(warning));
-  }
-  return out;
-}
-
-template <typename Message>
-Message message_from_memory(const Packet& packet) {
-  if (packet.descriptors.empty()) fail(ErrorKind::invalid_argument, "control message lacks its memory");
-  return from_wire<Message>(from_memory(packet.descriptors.front().get()));
-}
 
 }  // namespace
 
@@ -82,191 +42,6 @@ Session::Session(EventLoop& loop, Launcher& launcher, UniqueFd connection, Uniqu
 
 Session::~Session() { loop_.remove(children_.get(), *this); }
 
-// --- requests
-// ---------------------------------------------------------------------------------------------------------
-
-Answer Session::on_request(MessageType type, Packet& packet) {
-  if (!phase_.allows(type))
-    fail(ErrorKind::conflict, "cannot {}: the container is {}", to_string(type), to_string(phase_.phase()));
-  switch (type) {
-    case MessageType::launch:
-      return launch(packet);
-    case MessageType::start:
-      return start();
-    case MessageType::attach:
-      return attach(from_wire<AttachMessage>(packet.payload));
-    case MessageType::exec:
-      return exec(packet);
-    case MessageType::resize:
-      return resize(from_wire<ResizeMessage>(packet.payload));
-    case MessageType::signal:
-      return signal(from_wire<SignalMessage>(packet.payload));
-    case MessageType::set_ports:
-      return set_ports(packet);
-    case MessageType::reopen_log:
-      if (log_) log_->reopen();
-      return {};
-    case MessageType::status:
-      return status();
-    default:
-      return {};  // close: done when it is answered
-  }
-}
-
-void Session::on_answered(MessageType type) {
-  if (type == MessageType::launch) finish_launch();
-  if (type == MessageType::status) send_what_was_missed();
-  if (type == MessageType::close) close();
-}
-
-Answer Session::launch(Packet& packet) {
-  const auto request = message_from_memory<LaunchMessage>(packet);
-  container_id_ = request.container_id;
-  runtime_directory_ = request.runtime_directory;
-  console_size_ = request.console_size;
-  control_.listen(runtime_directory_);
-  log_ = std::make_unique<LogWriter>(request.log);
-  const StreamOptions options{request.terminal, request.open_stdin, request.stdin_once, false};
-  streams_ = std::make_unique<ProcessStreams>(loop_, options, log_.get(), [this] { report_exit(); });
-  streams_->when_deserted([this] { sweep_.arm(std::chrono::milliseconds(0)); });
-  try {
-    make_cgroup(request);
-    const OpenCgroup cgroup(cgroup_);
-    const ProgramEnds ends = streams_->open_pipes();
-    plan_descriptors_ = std::move(packet.descriptors);
-    init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), cgroup.placement);
-    init_start_time_ = process_start_time(init_);
-    phase_.created();
-    Answer answer{to_wire(CreatedMessage{init_, init_start_time_}), {}};
-    if (request.wait_for_network)
-      if (UniqueFd network = launcher_.network_namespace()) answer.descriptors.push_back(std::move(network));
-    return answer;
-  } catch (...) {
-    tear_down();
-    throw;
-  }
-}
-
-void Session::make_cgroup(const LaunchMessage& request) {
-  if (request.cgroup_path.empty()) return;
-  const auto layout = kernel::CgroupLayout::from_parts(request.cgroup_hierarchies, request.cgroup_unified);
-  cgroup_ = kernel::ContainerCgroup::create(layout, request.cgroup_path, request.cgroup_limits);
-}
-
-// What can be done while bryod sets the network up. Its failure is the answer to start().
-void Session::finish_launch() {
-  if (phase_.phase() != ContainerPhase::Phase::created) return;
-  try {
-    launcher_.wait_created();
-    if (UniqueFd terminal = launcher_.take_terminal()) {
-      streams_->set_terminal(std::move(terminal));
-      if (console_size_.rows != 0) streams_->resize(console_size_);
-    }
-  } catch (const Error& error) {
-    launch_error_ = error;
-    init_ = 0;
-    streams_->process_ended();
-  }
-  plan_descriptors_.clear();
-}
-
-Answer Session::start() {
-  try {
-    if (launch_error_) throw *launch_error_;
-    launcher_.start();
-  } catch (const Error&) {
-    init_ = 0;
-    phase_.exited();
-    acknowledged_ = true;  // the answer says it all: no exit is reported for what never ran
-    streams_->process_ended();
-    tear_down();
-    throw;
-  }
-  phase_.started();
-  return {to_wire(StartedMessage{init_, init_start_time_, bounded(launcher_.warnings())}), {}};
-}
-
-Answer Session::attach(const AttachMessage& request) {
-  Answer answer;
-  answer.descriptors.push_back(streams_->attach({request.stdin_stream, request.stdout_stream, request.stderr_stream}));
-  return answer;
-}
-
-Answer Session::exec(Packet& packet) {
-  const auto request = message_from_memory<ExecMessage>(packet);
-  const std::string& id = request.exec_id;
-  if (id.empty() || execs_.contains(id)) fail(ErrorKind::conflict, "exec \"{}\" exists already", id);
-  const AttachRequest wants{request.attach.stdin_stream, request.attach.stdout_stream, request.attach.stderr_stream};
-  const bool attached = wants.stdin_stream || wants.stdout_stream || wants.stderr_stream;
-  const bool discard = !wants.stdout_stream && !wants.stderr_stream && !request.terminal;
-  Exec exec;
-  exec.streams =
-      std::make_unique<ProcessStreams>(loop_, StreamOptions{request.terminal, wants.stdin_stream, true, discard},
-                                       nullptr, [this, id] { report_exec(id); });
-  exec.streams->when_deserted([this] { sweep_.arm(std::chrono::milliseconds(0)); });
-  Answer answer;
-  if (attached) answer.descriptors.push_back(exec.streams->attach(wants));
-  const OpenCgroup cgroup(cgroup_);
-  const ProgramEnds ends = exec.streams->open_pipes();
-  LaunchedExec launched = launcher_.exec(request.plan, stdio_of(ends), cgroup.placement);
-  exec.pid = launched.pid;
-  try {
-    if (launched.terminal) exec.streams->set_terminal(std::move(launched.terminal));
-    if (request.terminal && request.console_size.rows != 0) exec.streams->resize(request.console_size);
-  } catch (...) {
-    ::kill(launched.pid, SIGKILL);  // our child, not reaped: the pid is still its own
-    throw;
-  }
-  const StartedMessage started{launched.pid, process_start_time(launched.pid), bounded(std::move(launched.warnings))};
-  answer.payload = to_wire(started);
-  execs_.emplace(id, std::move(exec));
-  return answer;
-}
-
-Answer Session::resize(const ResizeMessage& request) {
-  if (request.exec_id.empty()) {
-    streams_->resize(request.size);
-    return {};
-  }
-  const auto found = execs_.find(request.exec_id);
-  if (found == execs_.end()) fail(ErrorKind::not_found, "exec \"{}\" is not running", request.exec_id);
-  found->second.streams->resize(request.size);
-  return {};
-}
-
-Answer Session::signal(const SignalMessage& request) {
-  if (init_ == 0 || ::syscall(SYS_pidfd_send_signal, launcher_.pidfd(), request.number, nullptr, 0) < 0) {
-    if (init_ == 0 || errno == ESRCH) fail(ErrorKind::not_found, "the container's process has ended");
-    fail_errno("send signal {} to the container's process", request.number);
-  }
-  return {};
-}
-
-Answer Session::set_ports(Packet& packet) {
-  const auto request = from_wire<SetPortsMessage>(packet.payload);
-  if (request.forwards.size() != packet.descriptors.size())
-    fail(ErrorKind::invalid_argument, "{} forwards came with {} sockets", request.forwards.size(),
-         packet.descriptors.size());
-  if (request.replace) forwards_.stop_listening();
-  for (std::size_t i = 0; i < request.forwards.size(); ++i) {
-    const auto& forward = request.forwards[i];
-    forwards_.add(forward.protocol, std::move(packet.descriptors[i]), forward.target_address, forward.target_port);
-  }
-  return {};
-}
-
-Answer Session::status() {
-  StatusMessage message;
-  message.pid = init_;
-  message.start_time = init_start_time_;
-  message.started = phase_.phase() == ContainerPhase::Phase::running || exit_.has_value();
-  if (exit_) message.exit = to_exit_message(*exit_);
-  for (const auto& [id, exec] : execs_)
-    if (!exec.code && message.running_execs.size() < kMaxListedExecs) message.running_execs.push_back(id);
-  message.log_lines_dropped = log_ ? log_->dropped() : 0;
-  return {to_wire(message), {}};
-}
-
 void Session::close() {
   acknowledged_ = true;
   if (phase_.phase() == ContainerPhase::Phase::created) {
@@ -282,9 +57,6 @@ void Session::on_disconnected() {
   if (phase_.phase() == ContainerPhase::Phase::created || phase_.phase() == ContainerPhase::Phase::fresh) close();
   leave_if_done();
 }
-
-// --- ends
-// -------------------------------------------------------------------------------------------------------------
 
 void Session::on_events(std::uint32_t) {
   signalfd_siginfo info;
@@ -332,14 +104,15 @@ void Session::report_exit() {
   const bool ran = phase_.phase() == ContainerPhase::Phase::running;
   phase_.exited();
   forwards_.clear();
+  // Answer first: who is connected need not wait for the file, and who is not finds it or us.
+  control_.send_event(MessageType::exit_event, to_wire(to_exit_message(*exit_)));
   if (ran) {
     try {
       write_exit_file(runtime_directory_, *exit_);
     } catch (const Error&) {
-      // Somebody removed the directory, or the disk is full: who is connected hears it all the same.
+      // Somebody removed the directory, or the disk is full: who connects hears it all the same.
     }
   }
-  control_.send_event(MessageType::exit_event, to_wire(to_exit_message(*exit_)));
   tear_down();
 }
 
@@ -366,7 +139,7 @@ void Session::send_what_was_missed() {
 }
 
 void Session::kill_init() {
-  if (init_ != 0) ::syscall(SYS_pidfd_send_signal, launcher_.pidfd(), SIGKILL, nullptr, 0);
+  if (init_ != 0) kernel::send_signal(launcher_.pidfd(), SIGKILL);
 }
 
 void Session::tear_down() {

@@ -50,7 +50,7 @@ class Session final : ControlHandler, EventHandler {
   void make_cgroup(const LaunchMessage& request);
   void finish_launch();
   Answer start();
-  Answer attach(const AttachMessage& request);
+  Answer attach(Packet& packet);
   Answer exec(Packet& packet);
   Answer resize(const ResizeMessage& request);
   Answer signal(const SignalMessage& request);

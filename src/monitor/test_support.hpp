@@ -1,24 +1,26 @@
 // What the tests of this folder share: a scratch directory, a listener that remembers, small helpers on descriptors.
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <mutex>
-#include <sstream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
+#include "kernel/files.hpp"
+#include "kernel/paths.hpp"
 #include "monitor/hub.hpp"
 
 namespace bryo::monitor::testing_support {
@@ -30,10 +32,7 @@ class ScratchDirectory {
     if (::mkdtemp(name) == nullptr) fail_errno("mkdtemp");
     path_ = name;
   }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
+  ~ScratchDirectory() { kernel::remove_tree(kernel::open_trusted("/tmp", O_RDONLY).get(), path_.substr(5)); }
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
@@ -42,14 +41,12 @@ class ScratchDirectory {
 };
 
 inline std::string read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream out;
-  out << in.rdbuf();
-  return out.str();
+  return kernel::read_file(kernel::open_trusted(path, O_RDONLY).get(), 1 << 30);
 }
 
 inline void write_text(const std::string& path, std::string_view text) {
-  std::ofstream(path, std::ios::binary) << text;
+  const UniqueFd file = kernel::open_trusted(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  kernel::write_all(file.get(), std::as_bytes(std::span(text)));
 }
 
 // Until end-of-file, or until `enough` bytes. Fails by returning what came when nothing moves for ten seconds.
@@ -104,9 +101,8 @@ inline std::vector<std::byte> plain_plan(const std::vector<std::string>& argumen
 }
 
 inline std::size_t open_descriptors() {
-  std::size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) count += entry.exists() ? 1 : 0;
-  return count;
+  const UniqueFd listing = kernel::open_trusted("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+  return kernel::read_directory(listing.get()).size() - 1;
 }
 
 class RecordingListener final : public MonitorListener {
@@ -166,7 +162,8 @@ class RecordingListener final : public MonitorListener {
 };
 
 inline std::string beside_this_program(const std::string& name) {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
+  const std::string self = kernel::read_link(AT_FDCWD, "/proc/self/exe");
+  return self.substr(0, self.rfind('/') + 1) + name;
 }
 
 }  // namespace bryo::monitor::testing_support

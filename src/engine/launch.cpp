@@ -97,7 +97,7 @@ void Launcher::launch(Container& container) {
     trace.done("network: addresses and ports");
     write_files(record, network);
     trace.done("hosts, hostname, resolv.conf");
-    kernel::remove_tree(AT_FDCWD, runtime_directory);
+    s_.remove_runtime_directory(record.id);
     kernel::make_directory(AT_FDCWD, runtime_directory, 0700);
     auto request = make_request(record, network);
     const std::string cgroup_path = request.cgroup_path;

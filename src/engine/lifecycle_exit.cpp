@@ -148,7 +148,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
 
 void Lifecycle::release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor) {
   if (monitor) monitor->close();
-  kernel::remove_tree(AT_FDCWD, s_.runtime_directory(container.record.id));
+  s_.remove_runtime_directory(container.record.id);
 }
 
 bool Lifecycle::wants_restart(const Container& container) const {

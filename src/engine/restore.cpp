@@ -100,7 +100,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
     monitor->close();
     if (!status.started) exit.reset();  // it never ran: killed by close()
     if (!status.started) {
-      kernel::remove_tree(AT_FDCWD, directory);
+      s_.remove_runtime_directory(container->record.id);
       return;
     }
   }
@@ -117,7 +117,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
   }
   s_.save(record);
   if (!exit) kernel::ContainerCgroup::open(s_.cgroups, launcher_.cgroup_path(record)).kill_all();
-  kernel::remove_tree(AT_FDCWD, directory);
+  s_.remove_runtime_directory(record.id);
 }
 
 // Snapshots, directories and monitors that no record speaks of: a crash came between two steps.
@@ -141,7 +141,7 @@ void Lifecycle::remove_leftovers() {
     if (known.contains(entry.name)) continue;
     const std::string directory = s_.runtime_root + "/" + entry.name;
     if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
-    kernel::remove_tree(AT_FDCWD, directory);
+    s_.remove_runtime_directory(entry.name);
   }
 }
 

@@ -1,6 +1,11 @@
 #include "engine/services.hpp"
 
+#include <fcntl.h>
+
+#include <algorithm>
+
 #include "base/log.hpp"
+#include "kernel/cgroup_tree.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -69,10 +74,19 @@ Services::Services(Options from)
       networks(network_options(options), network_documents),
       pool(kMaxThreads),
       events(pool) {
+  // A container is shown the hierarchies that it has a cgroup in.
+  const auto used = kernel::used_hierarchies(cgroups);
+  std::erase_if(facts.hierarchies, [&](const runtime::CgroupHierarchy& hierarchy) {
+    return std::find(used.begin(), used.end(), hierarchy.mount_point) == used.end();
+  });
   data_root.scoped_directory(ids.scope(), "volumes");
   data_root.scoped_directory(ids.scope(), "network");
   make_private_directory(options.exec_root);
   make_private_directory(runtime_root);
+}
+
+void Services::remove_runtime_directory(const std::string& id) const {
+  kernel::remove_tree(kernel::open_at(AT_FDCWD, runtime_root, O_RDONLY | O_DIRECTORY).get(), id);
 }
 
 void Services::save(const Record& record) { documents.put_as({"container", record.scope, record.id}, record); }

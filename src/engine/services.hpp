@@ -46,6 +46,8 @@ struct Services {
   std::string container_directory(const std::string& id) const { return containers_directory + "/" + id; }
   // <exec-root>/containers/<id>
   std::string runtime_directory(const std::string& id) const { return runtime_root + "/" + id; }
+  // Whatever is left of a run; missing is fine.
+  void remove_runtime_directory(const std::string& id) const;
   storage::SnapshotName snapshot_of(const std::string& container_id) const { return {ids.scope(), container_id}; }
 
   // Durable when it returns.

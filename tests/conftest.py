@@ -116,6 +116,7 @@ def daemon(shared_daemon):
     """A running daemon with the default settings, shared by the tests of a module; its containers are removed after each test."""
     if shared_daemon.process is None or shared_daemon.process.poll() is not None:
         shared_daemon.start()
+        shared_daemon.remove_containers()
     yield shared_daemon
     if shared_daemon.process is not None and shared_daemon.process.poll() is None:
         shared_daemon.remove_containers()
@@ -134,6 +135,9 @@ def shared_remapped(engine, hub, scratch, etc):
 @pytest.fixture
 def remapped(shared_remapped):
     """The same with --userns-remap=dockremap (165536)."""
+    if shared_remapped.process is None or shared_remapped.process.poll() is not None:
+        shared_remapped.start()
+        shared_remapped.remove_containers()
     yield shared_remapped
     if shared_remapped.process is not None and shared_remapped.process.poll() is None:
         shared_remapped.remove_containers()

@@ -182,11 +182,11 @@ def test_a_second_daemon_on_the_same_store_is_refused(make_daemon, tmp):
     second = make_daemon(directory=tmp / "second")
     second.data_root = first.data_root
     if first.engine.is_bryo:
-        status, log = second.fails_to_start()
+        status, log = second.fails_to_start(alongside=True)
         assert str(first.data_root) in log
     else:
         second.pidfile = first.pidfile
-        status, log = second.fails_to_start()
+        status, log = second.fails_to_start(alongside=True)
     assert status != 0
     assert first.answers()
 

@@ -9,6 +9,7 @@ A run with a failed request has no timing: the row says how many failed, and the
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import statistics
@@ -26,7 +27,7 @@ from tests.support.audit import Audit  # noqa: E402
 from tests.support.hub import Registry  # noqa: E402
 from tests.support.images import BUILD  # noqa: E402
 
-SCRATCH = Path("/var/tmp/bryo-bench")
+SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/var/tmp"), "bench")
 
 
 class Sample:
@@ -306,8 +307,6 @@ def markdown(rows, machine):
 
 def machine_line(engines):
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
-    import os
-
     versions = ", ".join(f"{c.name} {c.version()}" for c in engines)
     return f"Medians of one run; {versions}; {os.cpu_count()} × {cpu}, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}."
 

@@ -16,7 +16,7 @@ from tests.support.hub import Registry  # noqa: E402
 from tests.support.images import BUILD  # noqa: E402
 
 # On disk (an overlay's upper directory and id-mapped mounts want a real file system) and short (sockets have 107 characters).
-SCRATCH = Path("/var/tmp") / f"bryo-t{os.getpid()}"
+SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/nonexistent"))
 
 
 def pytest_addoption(parser):
@@ -46,10 +46,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("client_kind", kinds, scope="session")
 
 
-def pytest_sessionfinish(session, exitstatus):
-    shutil.rmtree(SCRATCH, ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
 def engine(request):
     chosen = ENGINES[request.config.getoption("--engine")]
@@ -70,7 +66,6 @@ _numbers = iter(range(1_000_000))
 
 @pytest.fixture(scope="session")
 def scratch():
-    SCRATCH.mkdir(parents=True, exist_ok=True)
     return SCRATCH
 
 
@@ -99,8 +94,14 @@ def make_daemon(engine, hub, scratch):
         return daemon
 
     yield make
+    died = []
     for daemon in reversed(made):
+        try:
+            daemon.assert_alive()
+        except AssertionError as error:
+            died.append(str(error))
         daemon.close()
+    assert not died, died[0]
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +115,12 @@ def shared_daemon(engine, hub, scratch):
 @pytest.fixture
 def daemon(shared_daemon):
     """A running daemon with the default settings, shared by the tests of a module; its containers are removed after each test."""
-    if shared_daemon.process is None or shared_daemon.process.poll() is not None:
+    if not shared_daemon.is_running:
         shared_daemon.start()
         shared_daemon.remove_containers()
     yield shared_daemon
-    if shared_daemon.process is not None and shared_daemon.process.poll() is None:
+    shared_daemon.assert_alive()
+    if shared_daemon.is_running:
         shared_daemon.remove_containers()
         shared_daemon.api.post("/networks/prune")
 
@@ -135,11 +137,12 @@ def shared_remapped(engine, hub, scratch, etc):
 @pytest.fixture
 def remapped(shared_remapped):
     """The same with --userns-remap=dockremap (165536)."""
-    if shared_remapped.process is None or shared_remapped.process.poll() is not None:
+    if not shared_remapped.is_running:
         shared_remapped.start()
         shared_remapped.remove_containers()
     yield shared_remapped
-    if shared_remapped.process is not None and shared_remapped.process.poll() is None:
+    shared_remapped.assert_alive()
+    if shared_remapped.is_running:
         shared_remapped.remove_containers()
 
 

@@ -1,5 +1,6 @@
 """How the engine is started and reached: sockets, TLS, socket activation, configuration."""
 
+import contextlib
 import json
 import os
 import socket
@@ -27,7 +28,8 @@ def default_paths():
     paths = [Path("/run/docker.sock"), Path("/run/bryo/bryo.sock")]
     yield paths
     for path in paths:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def spawn_without_host_flag(daemon):
@@ -63,9 +65,9 @@ def test_a_docker_socket_that_answers_is_left_alone(make_daemon, default_paths):
                     connection, _ = other.accept()
                 except OSError:
                     return
-                connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nOther")
-                connection.close()
+                with connection, contextlib.suppress(OSError):  # whoever only knocks is gone by now
+                    if connection.recv(4096):
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nOther")
 
         threading.Thread(target=serve, daemon=True).start()
         daemon = spawn_without_host_flag(make_daemon())

@@ -12,9 +12,10 @@ from tests.support.rawhttp import ApiError
 def clean(daemon):
     daemon.pull("busybox")
     yield
-    daemon.remove_containers()
-    for volume in daemon.api.get("/volumes")["Volumes"] or []:
-        daemon.api.delete(f"/volumes/{volume['Name']}", force=1)
+    if daemon.is_running:
+        daemon.remove_containers()
+        for volume in daemon.api.get("/volumes")["Volumes"] or []:
+            daemon.api.raw("DELETE", daemon.api.path(f"/volumes/{volume['Name']}", force=1))
 
 
 def test_create_list_inspect_remove(docker):

@@ -62,6 +62,8 @@ def look(daemon, script):
 @pytest.fixture(autouse=True)
 def clean(daemon):
     yield
+    if not daemon.is_running:
+        return
     daemon.remove_containers()
     daemon.api.raw("DELETE", daemon.api.path("/images/evil", force=1))
 

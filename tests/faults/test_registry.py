@@ -81,12 +81,15 @@ def test_redirects_to_another_server_are_followed_without_the_credentials(daemon
         def elsewhere(handler, digest, data):
             reply(handler, b"", {"Location": f"http://{storage.address.replace('127.0.0.1', 'localhost')}{handler.path}"}, status=307)
 
-        def basic(handler):
+        def challenge(handler, data=b"{}", kind="application/json"):
             if not handler.headers.get("Authorization"):
                 return reply(handler, b"{}", {"WWW-Authenticate": 'Basic realm="test"'}, status=401)
-            return reply(handler, b"{}")
+            return reply(handler, data, {"Content-Type": kind})
 
-        with EvilRegistry(image, blob=elsewhere, base=basic) as registry:
+        def manifest(handler, data):
+            return challenge(handler, data, "application/vnd.oci.image.manifest.v1+json")
+
+        with EvilRegistry(image, blob=elsewhere, base=challenge, manifest=manifest) as registry:
             import base64
 
             auth = base64.urlsafe_b64encode(json.dumps({"username": "u", "password": "secret", "serveraddress": registry.address}).encode()).decode()

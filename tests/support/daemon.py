@@ -174,6 +174,18 @@ class Daemon:
             if point.startswith(f"{self.directory}/"):
                 subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL)
 
+    @property
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def assert_alive(self):
+        """A daemon that ended by itself is a failure of the test that was running, whatever else it showed."""
+        if self.process is None or self.process.poll() is None:
+            return
+        status, log = self.process.returncode, self.log_text()
+        self._after_end()
+        raise AssertionError(f"{self.engine.name} died with status {status} during the test:\n{log[-3000:]}")
+
     # --- talking to it
 
     @property

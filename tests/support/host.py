@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -177,6 +178,10 @@ def main():
     if os.geteuid() != 0:
         sys.exit("the test host needs root: it makes namespaces and mounts")
     prepare()
+    # Process ids repeat in pid namespaces: the name comes from outside, and outside deletes it, when nothing is mounted there any more.
+    scratch = tempfile.mkdtemp(prefix="bryo-", dir="/var/tmp")
+    os.chmod(scratch, 0o755)  # as /var/lib: mapped users pass through it
+    os.environ["BRYO_TEST_SCRATCH"] = scratch
     cgroups = enter_cgroups(f"bryo-test-{os.getpid()}")
     unshare(CLONE_NEWPID)
     child = os.fork()
@@ -197,6 +202,7 @@ def main():
         except OSError as error:
             print(f"test host: cannot leave {directory}: {error}", file=sys.stderr)
     remove_cgroups(cgroups)
+    shutil.rmtree(scratch, ignore_errors=True)
     sys.exit(os.waitstatus_to_exitcode(status))
 
 

@@ -41,17 +41,23 @@ class Api:
         if self._connection is None:
             self._connection = UnixConnection(self.socket_path, self.timeout)
         try:
-            self._connection.request(method, path, body, headers or {})
-            response = self._connection.getresponse()
+            response = self._exchange(method, path, body, headers)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, http.client.CannotSendRequest):
             self.close()
             self._connection = UnixConnection(self.socket_path, self.timeout)
-            self._connection.request(method, path, body, headers or {})
-            response = self._connection.getresponse()
+            response = self._exchange(method, path, body, headers)
         data = response.read()
         if response.will_close:
             self.close()
         return response.status, response.headers, data
+
+    def _exchange(self, method, path, body, headers):
+        try:
+            self._connection.request(method, path, body, headers or {})
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that refuses a large body answers before it has read all of it, and hangs up: the answer is what counts.
+            self._connection._HTTPConnection__state = "Request-sent"
+        return self._connection.getresponse()
 
     def request(self, method, path, body=None, /, **query):
         """The decoded JSON answer, or bytes, or None for an empty one."""

@@ -225,7 +225,7 @@ int run_copy(Context& context, const Arguments& arguments) {
 
 const Command kCopy = {
     .names = "cp|container cp",
-    .usage = "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-  or  [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    .usage = "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tbryo cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     .summary = "Copy files between a container and this host; - is a tar archive on standard input or output",
     .options = kRows,
     .minimum = 2,

@@ -110,7 +110,11 @@ namespace {
 
 int run_create(Context& context, const Arguments& arguments) {
   const CreateRequest request = build_create_request(arguments, false, context.client().minor());
-  context.out.print("{}\n", create_container(context, arguments, request));
+  try {
+    context.out.print("{}\n", create_container(context, arguments, request));
+  } catch (const Error& error) {
+    throw error.with_exit_code(1);  // the options were right: told plainly
+  }
   return 0;
 }
 

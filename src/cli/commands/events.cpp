@@ -58,7 +58,7 @@ int run_events(Context& context, const Arguments& arguments) {
   }
   Query query;
   for (const char* bound : {"since", "until"})
-    if (const std::string text = arguments.text(bound); !text.empty()) query.add(bound, api_timestamp(text));
+    if (const std::string text = arguments.text(bound); !text.empty()) query.add(bound, api_timestamp(bound, text));
   add_filters(query, arguments.filters());
   Answer answer = context.client().get("/events" + query.str());
   for_each_value(answer, [&](const json::Value& event) {

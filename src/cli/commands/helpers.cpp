@@ -61,11 +61,11 @@ void add_filters(Query& query, const json::Object& filters) {
   if (!filters.empty()) query.add("filters", compact_json(filters));
 }
 
-std::string api_timestamp(const std::string& text) {
+std::string api_timestamp(std::string_view option, const std::string& text) {
   const auto time = parse_timestamp(text, wall_now());
   if (!time)
-    fail(ErrorKind::invalid_argument,
-         "invalid value for \"since\" or \"until\": {}: failed to parse value as time or duration", printable(text));
+    fail(ErrorKind::invalid_argument, "invalid value for \"{}\": failed to parse value as time or duration: \"{}\"",
+         option, printable(text));
   const auto whole = std::chrono::floor<std::chrono::seconds>(*time);
   return fmt::format("{}.{:09}", whole.time_since_epoch().count(), (*time - whole).count());
 }
@@ -106,6 +106,14 @@ std::string render_value(const json::Value& value, std::string_view source) {
   } catch (const Error& error) {
     throw error.within("template parsing error");
   }
+}
+
+std::string render_named(const json::Value& value, std::string_view source, const std::string& name,
+                         const std::string& type) {
+  Template::Data data;
+  data.root = &value;
+  data.type = type;
+  return Template::parse(source, name).render(data);
 }
 
 }  // namespace bryo::cli

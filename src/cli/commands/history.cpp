@@ -62,7 +62,9 @@ int run_history(Context& context, const Arguments& arguments) {
                      {"Comment", text_at(layer, "Comment")}};
     rows.push_back(std::move(row));
   }
-  context.out.write(format_list(kStyle, arguments.text("format"), arguments.flag("quiet"), rows));
+  ListStyle style = kStyle;
+  if (!human) style.columns[1].heading = "CREATED AT";
+  context.out.write(format_list(style, arguments.text("format"), arguments.flag("quiet"), rows));
   return 0;
 }
 

@@ -63,10 +63,18 @@ int run_push(Context& context, const Arguments& arguments) {
   return 0;
 }
 
+Reference parse_tag(const std::string& text) {
+  try {
+    return Reference::parse(text);
+  } catch (const Error& error) {
+    throw error.within(fmt::format("Error parsing reference: \"{}\" is not a valid repository/tag", printable(text)));
+  }
+}
+
 int run_tag(Context& context, const Arguments& arguments) {
   const std::string& source = arguments.words()[0];
-  Reference::parse(source);
-  Reference target = Reference::parse(arguments.words()[1]);
+  parse_tag(source);
+  Reference target = parse_tag(arguments.words()[1]);
   if (!target.digest.empty()) fail(ErrorKind::invalid_argument, "refusing to create a tag with a digest reference");
   if (target.tag.empty()) target.tag = "latest";
   context.client().post(image_path(source, "/tag") +

@@ -21,7 +21,7 @@ std::string logs_query(const Arguments& arguments) {
   Query query;
   query.add("stdout", "1").add("stderr", "1");
   for (const char* bound : {"since", "until"})
-    if (const std::string text = arguments.text(bound); !text.empty()) query.add(bound, api_timestamp(text));
+    if (const std::string text = arguments.text(bound); !text.empty()) query.add(bound, api_timestamp(bound, text));
   return query.add_if(arguments.flag("timestamps"), "timestamps", "1")
       .add_if(arguments.flag("details"), "details", "1")
       .add_if(arguments.flag("follow"), "follow", "1")

@@ -53,7 +53,8 @@ std::optional<int> check_count(const Command& command, const Arguments& argument
 }
 
 int report(const Error& error, const Command& command, std::string_view name) {
-  if (!command.starts_container) {
+  constexpr int kPlain = 1;  // not about the container
+  if (!command.starts_container || error.exit_code() == kPlain) {
     say(error.message() + "\n");
     return error.exit_code() != 0 ? error.exit_code() : 1;
   }
@@ -131,7 +132,8 @@ int run_line(std::span<const std::string> line) {
   const Match match = find_command(words);
   if (match.command != nullptr) return run_command(match, words, global);
   if (match.group == nullptr || (words.size() > 1 && !is_help(words[1]))) return unknown_command(words, match);
-  write_fully(STDOUT_FILENO, group_help(*match.group));
+  // Only asked for, help is an answer; else it is a complaint.
+  write_fully(words.size() > 1 ? STDOUT_FILENO : STDERR_FILENO, group_help(*match.group));
   return 0;
 }
 

@@ -17,7 +17,9 @@ constexpr Option kRows[] = {
     {"size", 's', &kFlag, "", "Show sizes"},
 };
 
-bool mentions_size(const std::string& format) { return format.find(".Size") != std::string::npos; }
+bool mentions_size(const std::string& format) {
+  return format.find(".Size") != std::string::npos || format.find("json .}") != std::string::npos;
+}
 
 int run_ps(Context& context, const Arguments& arguments) {
   const bool quiet = arguments.flag("quiet");

@@ -47,6 +47,15 @@ void start(Context& context, const std::string& id) {
   }
 }
 
+// Docker gives a failure to create the same exit statuses as one to start.
+std::string create(Context& context, const Arguments& arguments, const CreateRequest& request) {
+  try {
+    return create_container(context, arguments, request);
+  } catch (const Error& error) {
+    throw with_start_status(error);
+  }
+}
+
 Answer send_wait(Context& context, const std::string& id, bool auto_remove) {
   return context.client().post(container_path(id, "/wait") +
                                Query().add("condition", auto_remove ? "removed" : "next-exit").str());
@@ -90,7 +99,7 @@ int run_container(Context& context, const Arguments& arguments) {
     if (const auto size = window_size(STDOUT_FILENO))
       at_path(request.body, "HostConfig.ConsoleSize") = json::Array{size->rows, size->columns};
   }
-  const std::string id = create_container(context, arguments, request);
+  const std::string id = create(context, arguments, request);
   if (!attachment.any()) {
     start(context, id);
     context.out.print("{}\n", id);

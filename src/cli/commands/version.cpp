@@ -18,8 +18,7 @@ namespace {
 constexpr Option kRows[] = {{"format", 'f', &kText, "", "json, or a Go template"}};
 
 json::Object client_part(int spoken) {
-  json::Object out{{"Platform", json::Object{{"Name", ""}}},
-                   {"Version", BRYO_VERSION},
+  json::Object out{{"Version", BRYO_VERSION},
                    {"ApiVersion", fmt::format("1.{}", spoken)},
                    {"DefaultAPIVersion", fmt::format("1.{}", kNewestMinor)},
                    {"GitCommit", ""},
@@ -79,7 +78,7 @@ std::string component_text(const json::Value& component) {
         {{"API version", fmt::format("{} (minimum version {})", detail("ApiVersion"), detail("MinAPIVersion"))},
          {"Go version", detail("GoVersion")},
          {"Git commit", detail("GitCommit")},
-         {"Built", build_time(detail("BuildTime"))},
+         {"Built", detail("BuildTime")},
          {"OS/Arch", detail("Os") + "/" + detail("Arch")},
          {"Experimental", detail("Experimental")}});
   } else {
@@ -105,6 +104,23 @@ json::Value engine_component(const json::Value& server) {
   return json::Object{{"Name", "Engine"}, {"Version", text_at(server, "Version")}, {"Details", std::move(details)}};
 }
 
+void reformat_time(json::Object& object) {
+  if (json::Value* time = object.if_contains("BuildTime"); time != nullptr && time->is_string())
+    *time = build_time(time->get_string().c_str());
+}
+
+// Build times as people write dates, everywhere.
+void reformat_times(json::Value& server) {
+  if (!server.is_object()) return;
+  reformat_time(server.get_object());
+  json::Value* components = server.get_object().if_contains("Components");
+  if (components == nullptr || !components->is_array()) return;
+  for (json::Value& component : components->get_array())
+    if (json::Value* details = component.is_object() ? component.get_object().if_contains("Details") : nullptr;
+        details != nullptr && details->is_object())
+      reformat_time(details->get_object());
+}
+
 int run_version(Context& context, const Arguments& arguments) {
   json::Value server;
   std::optional<Error> problem;
@@ -112,6 +128,7 @@ int run_version(Context& context, const Arguments& arguments) {
   try {
     spoken = context.client().minor();
     server = context.client().get("/version").json();
+    reformat_times(server);
     if (server.is_object() && !server.get_object().contains("Components"))
       server.get_object()["Components"] = json::Array{engine_component(server)};
   } catch (const Error& error) {
@@ -122,7 +139,7 @@ int run_version(Context& context, const Arguments& arguments) {
   if (format == "json") {
     context.out.print("{}\n", compact_json(both));
   } else if (!format.empty()) {
-    context.out.print("{}\n", render_value(both, format));
+    context.out.print("{}\n", render_named(both, format, "version", "system.clientVersion"));
   } else {
     context.out.write(client_text(both.at("Client")));
     if (server.is_object()) context.out.write(server_text(server));

@@ -237,6 +237,8 @@ class Parser {
         operand.kind = Operand::Kind::chain;
         operand.pipe = std::make_shared<Pipe>(pipeline_until(K::symbol, ")", "parenthesized pipeline"));
     }
+    // Go places an error in .A.B at the second name.
+    if (peek().kind == K::field) operand.position = peek().position;
     while (peek().kind == K::field) operand.fields.push_back(take().text);
     operand.source = tree_.source.substr(token.position, peek().position - token.position);
     return operand;

@@ -103,7 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{.Foo}}",
              "template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\""},
         Case{"{{.Id.x}}",
-             "template parsing error: template: :1:2: executing \"\" at <.Id.x>: can't evaluate field x in type "
+             "template parsing error: template: :1:5: executing \"\" at <.Id.x>: can't evaluate field x in type "
              "interface {}"},
         Case{"{{index .Config.Env 5}}",
              "template parsing error: template: :1:2: executing \"\" at <index .Config.Env 5>: error calling index: "
@@ -132,10 +132,10 @@ INSTANTIATE_TEST_SUITE_P(
              "template parsing error: template: :1:2: executing \"\" at <.Name>: Name is not a method but has "
              "arguments"},
         Case{"{{.NetworkSettings.Ports.x}}",
-             "template parsing error: template: :1:2: executing \"\" at <.NetworkSettings.Ports.x>: map has no entry "
+             "template parsing error: template: :1:18: executing \"\" at <.NetworkSettings.Ports.x>: map has no entry "
              "for key \"x\""},
         Case{"{{.State.Health.Status}}",
-             "template parsing error: template: :1:2: executing \"\" at <.State.Health.Status>: map has no entry for "
+             "template parsing error: template: :1:8: executing \"\" at <.State.Health.Status>: map has no entry for "
              "key \"Health\""}));
 
 TEST(Template, RecursionIsBounded) {

@@ -50,7 +50,9 @@ void check_modes(const Arguments& arguments) {
 void add_streams(const Arguments& arguments, bool detached, Object& body) {
   std::set<std::string> attach;
   for (const Value& name : arguments.values("attach")) attach.emplace(name.get_string().c_str());
-  if (detached && !attach.empty()) refuse("conflicting options: cannot specify both --attach and --detach");
+  if (detached && !attach.empty())
+    throw Error(ErrorKind::invalid_argument, "conflicting options: cannot specify both --attach and --detach")
+        .with_exit_code(1);
   const bool interactive = arguments.flag("interactive");
   bool in = attach.contains("stdin");
   bool out = attach.contains("stdout");

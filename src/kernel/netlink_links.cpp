@@ -134,7 +134,7 @@ void create_veth(NetlinkSocket& socket, const VethSpec& spec) {
     // veth has no queue of its own; one per processor would only cost time to register.
     batch.u32(IFLA_NUM_TX_QUEUES, 1).u32(IFLA_NUM_RX_QUEUES, 1);
   };
-  batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header(0, IFF_UP, IFF_UP));
+  batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header());
   common(spec.host_name);
   batch.u32(IFLA_MASTER, static_cast<std::uint32_t>(spec.bridge));
   batch.nest(IFLA_LINKINFO, [&] {
@@ -149,6 +149,13 @@ void create_veth(NetlinkSocket& socket, const VethSpec& spec) {
       });
     });
   });
+  // The host's end is a port: it has no business with IPv6, and would greet the container with its address otherwise.
+  batch.message(RTM_NEWLINK, 0, link_header(0, IFF_UP, IFF_UP));
+  put_name(batch, spec.host_name);
+  if (spec.bridge != 0 && spec.silence_ipv6) {
+    batch.nest(IFLA_AF_SPEC,
+               [&] { batch.nest(AF_INET6, [&] { batch.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE); }); });
+  }
   socket.execute(batch, fmt::format("create veth pair {} and {}", spec.host_name, spec.peer_name));
   if (!spec.isolated) return;
   const auto made = find_link(socket, spec.host_name);

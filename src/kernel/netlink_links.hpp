@@ -33,8 +33,9 @@ struct BridgeSpec {
 
 struct VethSpec {
   std::string host_name;
-  int bridge = 0;         // index of the master
-  bool isolated = false;  // no frames from or to other isolated ports (icc=false)
+  int bridge = 0;            // index of the master
+  bool isolated = false;     // no frames from or to other isolated ports (icc=false)
+  bool silence_ipv6 = true;  // no IPv6 address on the host's end; false where the kernel has no IPv6
   std::string peer_name;
   int peer_netns = -1;
   MacAddress peer_mac{};

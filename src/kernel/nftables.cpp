@@ -78,6 +78,12 @@ NftTransaction& NftTransaction::create_table(NftOwned owned) {
   return *this;
 }
 
+NftTransaction& NftTransaction::claim_table() {
+  start(NFT_MSG_NEWTABLE, 0);
+  batch_.text(NFTA_TABLE_NAME, table_).be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER | kTablePersist);
+  return *this;
+}
+
 NftTransaction& NftTransaction::delete_table() {
   start(NFT_MSG_DELTABLE, 0);
   batch_.text(NFTA_TABLE_NAME, table_);
@@ -94,6 +100,12 @@ NftTransaction& NftTransaction::add_set(const NftSet& set) {
   // For `nft list` only (libnftnl's udata.h): the key is text in host order.
   static constexpr std::array<std::uint8_t, 6> kHostOrderKey{0, 4, 1, 0, 0, 0};
   if (set.key_type == kNftInterface) batch_.raw(NFTA_SET_USERDATA, kHostOrderKey.data(), kHostOrderKey.size());
+  return *this;
+}
+
+NftTransaction& NftTransaction::empty_set(std::string_view set) {
+  start(NFT_MSG_DELSETELEM, 0);
+  batch_.text(NFTA_SET_ELEM_LIST_TABLE, table_).text(NFTA_SET_ELEM_LIST_SET, set);
   return *this;
 }
 
@@ -163,6 +175,19 @@ std::optional<NftTable> find_table(NetlinkSocket& socket, NftFamily family, cons
     if (error.number() != ENOENT) throw;
   }
   return found;
+}
+
+bool has_set(NetlinkSocket& socket, NftFamily family, const std::string& table, const std::string& set) {
+  NetlinkBatch batch;
+  batch.message(nft_type(NFT_MSG_GETSET), 0, nft_header(static_cast<std::uint8_t>(family)));
+  batch.text(NFTA_SET_TABLE, table).text(NFTA_SET_NAME, set);
+  try {
+    socket.execute(batch, "look for nf_tables set " + set);
+    return true;
+  } catch (const Error& error) {
+    if (error.number() != ENOENT) throw;
+    return false;
+  }
 }
 
 std::vector<NftElement> list_elements(NetlinkSocket& socket, NftFamily family, const std::string& table,

@@ -74,11 +74,14 @@ class NftKey {
 class NftTransaction {
  public:
   NftTransaction(NftFamily family, std::string table);
-  // Throws conflict when it exists. Replacing a table costs the process that closes its socket next a grace period of the
-  // kernel (milliseconds), so try without first.
+  // Throws conflict when it exists. Replacing a table costs the process that closes its socket next a grace period of
+  // the kernel (milliseconds), so try without first.
   NftTransaction& create_table(NftOwned owned);
+  // Takes a table over that its owner has left.
+  NftTransaction& claim_table();
   NftTransaction& delete_table();
   NftTransaction& add_set(const NftSet& set);
+  NftTransaction& empty_set(std::string_view set);
   NftTransaction& add_chain(const NftChain& chain);
   NftTransaction& add_rule(std::string_view chain, const NftRule& rule);
   NftTransaction& add_elements(std::string_view set, std::span<const NftElement> elements);
@@ -101,6 +104,7 @@ struct NftTable {
 };
 
 std::optional<NftTable> find_table(NetlinkSocket& socket, NftFamily family, const std::string& table);
+bool has_set(NetlinkSocket& socket, NftFamily family, const std::string& table, const std::string& set);
 std::vector<NftElement> list_elements(NetlinkSocket& socket, NftFamily family, const std::string& table,
                                       const std::string& set);
 // "ip filter FORWARD": base chains of other tables on the forward hook whose policy is to drop.

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -20,8 +21,9 @@ using kernel::NetlinkSocket;
 namespace {
 
 constexpr std::string_view kVethPrefix = "veth";
-constexpr int kPatience = 500;     // tenths of a millisecond
-constexpr int kLoopbackIndex = 1;  // of every network namespace (net/core/dev.c)
+constexpr std::string_view kLinkLocal = "fe80::1/64";  // of every IPv6 bridge, as Docker's
+constexpr int kPatience = 500;                         // tenths of a millisecond
+constexpr int kLoopbackIndex = 1;                      // of every network namespace (net/core/dev.c)
 
 // 02:42 and bytes of the network's id: the same after a restart, so that neighbours need not learn anew.
 kernel::MacAddress bridge_mac(std::string_view network_id) {
@@ -59,6 +61,19 @@ void remove_other_addresses(NetlinkSocket& socket, int index, const std::vector<
   }
 }
 
+void set_up_inside(const AttachPlan& plan, int netns_fd) {
+  const kernel::NetnsVisit visit(netns_fd);
+  NetlinkSocket inside(NETLINK_ROUTE);
+  const auto link = kernel::find_link(inside, plan.interface);
+  if (!link) fail(ErrorKind::unavailable, "interface {} vanished", plan.interface);
+  set_ipv6(plan.interface, has_v6(plan.addresses));
+  LinkChanges changes;
+  changes.up(kLoopbackIndex).up(link->index);
+  for (const IpPrefix& address : plan.addresses) changes.add_address(link->index, address);
+  for (const IpAddress& gateway : plan.gateways) changes.default_route(link->index, gateway);
+  changes.execute(inside, "set up " + plan.interface + " in the container");
+}
+
 }  // namespace
 
 class BridgeDriver::Lease {
@@ -74,7 +89,8 @@ class BridgeDriver::Lease {
   std::unique_ptr<NetlinkSocket> socket_;
 };
 
-BridgeDriver::BridgeDriver(std::string tag) : tag_(std::move(tag)) {}
+BridgeDriver::BridgeDriver(std::string tag)
+    : tag_(std::move(tag)), has_ipv6_(!kernel::get_net_sysctl("ipv6/conf/all/disable_ipv6").empty()) {}
 
 std::unique_ptr<NetlinkSocket> BridgeDriver::take_socket() {
   {
@@ -123,6 +139,8 @@ int BridgeDriver::ensure(const BridgePlan& plan) {
     if (!made) changes.alias(link->index, alias_of(plan.network_id));
     if (!made) remove_other_addresses(*socket, link->index, plan.addresses, changes);
     for (const IpPrefix& address : plan.addresses) changes.add_address(link->index, address);
+    // The kernel's own comes later, and until then it asks for no neighbour on behalf of others.
+    if (plan.ipv6) changes.add_address(link->index, IpPrefix::parse(kLinkLocal));
     changes.up(link->index).execute(*socket, "set up bridge " + plan.name);
   } catch (...) {
     if (made) kernel::delete_link(*socket, link->index);
@@ -190,30 +208,23 @@ void BridgeDriver::attach(const AttachPlan& plan, int netns_fd) {
   veth.host_name = plan.host_interface;
   veth.bridge = plan.bridge;
   veth.isolated = plan.isolated;
+  veth.silence_ipv6 = has_ipv6_;
   veth.peer_name = plan.interface;
   veth.peer_netns = netns_fd;
   veth.peer_mac = plan.mac;
   veth.mtu = plan.mtu;
-  kernel::create_veth(*host, veth);
   try {
-    const kernel::NetnsVisit visit(netns_fd);
-    NetlinkSocket inside(NETLINK_ROUTE);
-    const auto link = kernel::find_link(inside, plan.interface);
-    if (!link) fail(ErrorKind::unavailable, "interface {} vanished", plan.interface);
-    set_ipv6(plan.interface, has_v6(plan.addresses));
-    LinkChanges changes;
-    changes.up(kLoopbackIndex).up(link->index);
-    for (const IpPrefix& address : plan.addresses) changes.add_address(link->index, address);
-    for (const IpAddress& gateway : plan.gateways) changes.default_route(link->index, gateway);
-    changes.execute(inside, "set up " + plan.interface + " in the container");
-    // The container's first packet, microseconds from now, must not be lost: its sender would wait a second for the
-    // next.
-    kernel::wait_operational(*host, plan.host_interface, kPatience);
-    kernel::wait_operational(*host, plan.bridge_name, kPatience);
-  } catch (...) {
-    if (const auto made = kernel::find_link(*host, plan.host_interface)) kernel::delete_link(*host, made->index);
+    kernel::create_veth(*host, veth);
+    set_up_inside(plan, netns_fd);
+  } catch (const Error& error) {
+    // EEXIST: one of the names is somebody else's, and nothing was made.
+    const auto made = error.number() == EEXIST ? std::nullopt : kernel::find_link(*host, plan.host_interface);
+    if (made) kernel::delete_link(*host, made->index);
     throw;
   }
+  // The container's first packet, microseconds from now, must not be lost: its sender would wait a second for the next.
+  kernel::wait_operational(*host, plan.host_interface, kPatience);
+  kernel::wait_operational(*host, plan.bridge_name, kPatience);
 }
 
 void BridgeDriver::detach(const std::string& interface, int netns_fd) {

@@ -68,7 +68,8 @@ class BridgeDriver {
   std::string alias_of(std::string_view network_id) const;
   bool is_ours(std::string_view alias) const;
 
-  std::string tag_;
+  const std::string tag_;
+  const bool has_ipv6_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<kernel::NetlinkSocket>> sockets_;
 };

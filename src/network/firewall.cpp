@@ -21,7 +21,8 @@ using kernel::NftOwned;
 using kernel::NftTransaction;
 
 struct Firewall::Impl {
-  explicit Impl(std::string name) : table(std::move(name)), socket(NETLINK_NETFILTER), watch() {
+  Impl(std::string name, bool own) : table(std::move(name)), socket(NETLINK_NETFILTER) {
+    if (!own) owned = false;
     watcher = std::thread([this] { watch_table(); });
   }
 
@@ -36,11 +37,24 @@ struct Firewall::Impl {
   // The table as wanted, in one transaction. Under the lock.
   void load(NftOwned wanted) {
     const auto existing = kernel::find_table(socket, NftFamily::inet, table);
+    const bool adopt = existing && kernel::has_set(socket, NftFamily::inet, table, layout_mark(close_transit));
     NftTransaction change(NftFamily::inet, table);
-    if (existing) change.delete_table();
-    change.create_table(wanted);
-    add_firewall_rules(change, close_transit);
-    // Elements of one set go together: one message for hundreds.
+    if (adopt) {
+      if (wanted == NftOwned::yes) change.claim_table();
+      for (const std::string_view set : element_sets()) change.empty_set(set);
+    } else {
+      if (existing) change.delete_table();
+      change.create_table(wanted);
+      add_firewall_rules(change, close_transit);
+    }
+    add_all_elements(change);
+    change.commit(socket, "load nf_tables table " + table);
+    loaded = true;
+    owned = wanted == NftOwned::yes;
+  }
+
+  // Elements of one set go together: one message for hundreds.
+  void add_all_elements(NftTransaction& change) {
     std::map<std::string_view, std::vector<kernel::NftElement>> sets;
     const auto collect = [&](SetElements part) {
       auto& all = sets[part.set];
@@ -53,9 +67,6 @@ struct Firewall::Impl {
       for (SetElements& part : elements_of(translation)) collect(std::move(part));
     }
     for (const auto& [set, elements] : sets) change.add_elements(set, elements);
-    change.commit(socket, "load nf_tables table " + table);
-    loaded = true;
-    owned = wanted == NftOwned::yes;
   }
 
   void load() {
@@ -120,7 +131,7 @@ struct Firewall::Impl {
   std::thread watcher;
 };
 
-Firewall::Firewall(std::string tag) : impl_(std::make_unique<Impl>(std::move(tag))) {}
+Firewall::Firewall(std::string tag, bool own) : impl_(std::make_unique<Impl>(std::move(tag), own)) {}
 
 Firewall::~Firewall() = default;
 

@@ -52,7 +52,8 @@ struct Translation {
 class Firewall {
  public:
   // `tag`: the table's name. Nothing happens in the kernel yet. In the namespace of the calling thread, for ever.
-  explicit Firewall(std::string tag);
+  // `own`: false behaves as on a kernel without owned tables.
+  explicit Firewall(std::string tag, bool own = true);
   ~Firewall();  // the table stays
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;

@@ -1,5 +1,6 @@
 #include "network/firewall_rules.hpp"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <array>
@@ -28,6 +29,8 @@ constexpr std::string_view kPorts4 = "ports4";
 constexpr std::string_view kPorts6 = "ports6";
 constexpr std::string_view kAny4 = "any4";
 constexpr std::string_view kAny6 = "any6";
+
+constexpr int kLayout = 1;
 
 constexpr int kPriorityRaw = -300;
 constexpr int kPriorityDnat = -100;
@@ -129,8 +132,18 @@ void add_forward_rules(NftTransaction& change, bool close_transit) {
 
 }  // namespace
 
+std::string layout_mark(bool close_transit) {
+  return fmt::format("layout{}{}", kLayout, close_transit ? "_closed" : "");
+}
+
+std::vector<std::string_view> element_sets() {
+  return {kBridges, kInternal, kMasquerade, kProxied, kDirect, kHairpin,
+          kSelf4,   kSelf6,    kAny4,       kAny6,    kPorts4, kPorts6};
+}
+
 void add_firewall_rules(NftTransaction& change, bool close_transit) {
   add_sets(change);
+  change.add_set({layout_mark(close_transit), kernel::kNftInterface, 16});
   change.add_chain({"raw", false, NftHook::prerouting, kPriorityRaw});
   change.add_chain({"prerouting", true, NftHook::prerouting, kPriorityDnat});
   change.add_chain({"output", true, NftHook::output, kPriorityDnat});

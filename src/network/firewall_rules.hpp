@@ -1,6 +1,7 @@
 // The ruleset of firewall.hpp as kernel::NftTransaction steps. Pure.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -9,7 +10,13 @@
 
 namespace bryo::network {
 
-// Sets, chains and rules of an empty table.
+// An empty set whose name says which rules a table holds: one that is found with the right mark keeps its chains, and
+// only its elements are replaced. Chains that are replaced leave a packet that is between the two, for an instant,
+// without rules.
+std::string layout_mark(bool close_transit);
+// Every set with elements.
+std::vector<std::string_view> element_sets();
+// Sets, chains and rules of an empty table. Anything that changes here needs another kLayout.
 void add_firewall_rules(kernel::NftTransaction& change, bool close_transit);
 
 struct SetElements {

@@ -72,9 +72,10 @@ void Forwarding::switch_on(const std::string& name, bool& changed, std::vector<s
     changed = true;
     save();
     kernel::set_net_sysctl(name, "1");
-    log::info("switched on net/{}: containers need it; other traffic between interfaces of this host stays closed",
-              name);
-    remarks.push_back(fmt::format("net/{} was off and has been switched on for containers", name));
+    remarks.push_back(
+        fmt::format("net/{} was off and has been switched on for containers; other traffic between "
+                    "interfaces of this host stays closed",
+                    name));
   } catch (const Error& error) {
     remarks.push_back(fmt::format("containers cannot reach other hosts: {}; set it by hand: sysctl -w net/{}=1",
                                   error.message(), name));

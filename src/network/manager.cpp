@@ -1,12 +1,16 @@
 #include "network/manager.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <array>
 
 #include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
 #include "base/time.hpp"
+#include "kernel/files.hpp"
 #include "kernel/netns.hpp"
 #include "network/manager_impl.hpp"
 
@@ -25,6 +29,18 @@ std::pair<std::uint16_t, std::uint16_t> ephemeral_range(const NetworkOptions& op
   return {32768, 60999};
 }
 
+NetworkOptions with_site(NetworkOptions options) {
+  if (!options.site.empty()) return options;
+  try {
+    const UniqueFd fd = kernel::open_trusted("/etc/machine-id", O_RDONLY);
+    std::array<char, 64> text{};
+    const ssize_t size = ::read(fd.get(), text.data(), text.size());
+    options.site.assign(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+  } catch (const Error&) {  // a host without one: the prefix is still private, only not unique
+  }
+  return options;
+}
+
 NetworkConfig simple_network(std::string name, std::string driver) {
   NetworkConfig config;
   config.id = random_hex_id();
@@ -37,7 +53,7 @@ NetworkConfig simple_network(std::string name, std::string driver) {
 }  // namespace
 
 NetworkManager::Impl::Impl(NetworkOptions from, Persistence& persistence)
-    : options(std::move(from)),
+    : options(with_site(std::move(from))),
       store(persistence),
       table(options),
       forwarding(persistence),

@@ -115,7 +115,7 @@ std::vector<IpPrefix> NetworkState::bridge_addresses() const {
 }
 
 NetworkTable::NetworkTable(const NetworkOptions& options)
-    : options_(options), chooser_(options.default_address_pools, options.tag) {}
+    : options_(options), chooser_(options.default_address_pools, options.site) {}
 
 std::vector<IpPrefix> NetworkTable::subnets() const {
   std::vector<IpPrefix> out;

@@ -13,7 +13,7 @@ using kernel::IpPrefix;
 
 namespace {
 
-constexpr std::size_t kIdInInterfaceName = 7;  // "veth" and seven digits, as Docker's
+constexpr std::size_t kIdInInterfaceName = 10;  // "veth" and ten digits: fifteen bytes are the most
 
 void check_request(const NetworkState& network, const EndpointRequest& request) {
   const NetworkConfig& config = network.config;

@@ -101,7 +101,7 @@ TEST_F(Table, EndpointsGetAddressesAndGiveThemBack) {
   EXPECT_EQ(first.ip_prefix_length, 29);
   EXPECT_EQ(first.mac, "02:42:0a:05:00:02");
   EXPECT_EQ(first.dns_names, (std::vector<std::string>{"a", "svc", std::string(12, 'a'), "host-a"}));
-  EXPECT_EQ(first.host_interface.size(), 11U);
+  EXPECT_EQ(first.host_interface.size(), 14U);
   EXPECT_EQ(refusal([&] { table.reserve(red, request); }),
             Refusal(ErrorKind::permission, "endpoint with name a already exists in network red"));
   EndpointRequest fixed = request_of("b");

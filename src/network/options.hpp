@@ -37,6 +37,7 @@ struct NetworkOptions {
   // Marks what is ours in the kernel: name of the nf_tables table, and prefix of the alias of bridges. Two engines on
   // one host at the same moment need two tags and two bridges.
   std::string tag = "bryo";
+  std::string site;  // seed of the unique local IPv6 prefix; empty: the host's machine id
   std::string resolv_conf = "/etc/resolv.conf";
 };
 

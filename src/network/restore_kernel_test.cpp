@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "kernel/nftables.hpp"
+#include "network/firewall.hpp"
 #include "network/lab_test.hpp"
 
 namespace bryo::network::lab {
@@ -217,6 +218,25 @@ TEST_F(RestoreLab, TwoEnginesWithOneTagAreRefused) {
   } catch (const Error& error) {
     EXPECT_NE(error.message().find("another running program owns the table"), std::string::npos) << error.message();
   }
+}
+
+TEST_F(RestoreLab, CVE_2025_54388_OnOldKernelsTheTableIsLoadedAgain) {
+  Firewall firewall("old", false);
+  firewall.add_bridge({"br0"});
+  const Translation port{Protocol::tcp, IpAddress::parse("0.0.0.0"), 80, IpAddress::parse("10.0.0.2"), 80};
+  firewall.add(std::span(&port, 1));
+  kernel::NetlinkSocket socket(NETLINK_NETFILTER);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(std::system("nft flush ruleset"), 0);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (!kernel::find_table(socket, kernel::NftFamily::inet, "old") && std::chrono::steady_clock::now() < deadline)
+      ::usleep(1000);
+    EXPECT_EQ(kernel::list_elements(socket, kernel::NftFamily::inet, "old", "any4").size(), 1U);
+  }
+  firewall.remove(std::span(&port, 1));
+  EXPECT_TRUE(kernel::list_elements(socket, kernel::NftFamily::inet, "old", "any4").empty());
+  firewall.remove_bridge("br0");
+  EXPECT_FALSE(kernel::find_table(socket, kernel::NftFamily::inet, "old"));
 }
 
 // A measurement, not a promise: prints what one container costs.

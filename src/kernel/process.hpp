@@ -13,6 +13,7 @@ namespace bryo::kernel {
 struct ProcessStat {
   char state = '?';              // 'R', 'S', 'Z', 'X' … of proc(5)
   std::uint64_t start_time = 0;  // clock ticks since boot; with the pid it names one process for ever
+  bool operator==(const ProcessStat&) const = default;
 };
 
 // nullopt when there is no such process.

@@ -125,6 +125,10 @@ void narrow_rights(ChildContext& context) noexcept;
 void final_rights(ChildContext& context) noexcept;
 
 // child_exec.cpp
+// As Docker's clients read it: "no such file or directory".
+const char* reason_of(int error) noexcept;
+// 127 when something is missing, 126 when it cannot be used.
+unsigned exit_code_of(int error) noexcept;
 void find_program(ChildContext& context) noexcept;
 [[noreturn]] void execute(ChildContext& context) noexcept;
 

@@ -96,6 +96,12 @@ void set_labels(ChildContext& context) noexcept {
                        {"set SELinux label ", process.selinux_label.c_str()});
 }
 
+[[noreturn]] void cannot_enter(ChildContext& context, int error) noexcept {
+  context.link.cannot_run(error, exit_code_of(error),
+                          {"chdir to cwd (\"", context.process->working_directory.c_str(),
+                           "\") set in config.json failed: ", reason_of(error)});
+}
+
 // A working directory outside the root would be a door to the host: the kernel says where we are
 // (CVE-2024-21626). Magic links were refused on the way.
 void enter_working_directory(ChildContext& context) noexcept {
@@ -103,13 +109,12 @@ void enter_working_directory(ChildContext& context) noexcept {
   const char* path = process.working_directory.c_str();
   const int fd = process.create_working_directory ? make_path(context.root, path, Links::follow, true)
                                                   : open_path(context.root, path, Links::follow, O_DIRECTORY);
-  context.link.check(fd, {"chdir to cwd (\"", path, "\")"});
-  context.link.check(static_cast<int>(raw::call(SYS_fchdir, fd)), {"chdir to cwd (\"", path, "\")"});
+  const long result = fd >= 0 ? raw::call(SYS_fchdir, fd) : fd;
+  if (result < 0) cannot_enter(context, static_cast<int>(-result));
   raw::close(fd);
   char where[4096];
   const long size = raw::call(SYS_getcwd, where, sizeof where);
-  if (size < 0 || where[0] != '/')
-    context.link.fail(EACCES, {"chdir to cwd (\"", path, "\"): it is outside the container's root"});
+  if (size < 0 || where[0] != '/') cannot_enter(context, EACCES);
 }
 
 void drop_bounding_set(ChildContext& context) noexcept {

@@ -11,7 +11,30 @@ namespace raw = kernel::raw;
 constexpr unsigned kNotFound = 127;
 constexpr unsigned kNotExecutable = 126;
 
-const char* reason(int error) noexcept {
+struct Finding {
+  int error = 0;
+  bool from_stat = false;
+};
+
+// With the program's user, not ours: effective capabilities are gone for a user other than root.
+Finding look_at(const char* path) noexcept {
+  struct stat info = {};
+  if (::stat(path, &info) != 0) return {errno, true};
+  if (S_ISDIR(info.st_mode)) return {EISDIR, false};
+  if ((info.st_mode & 0111U) == 0) return {EACCES, false};
+  const long result = raw::call(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS);
+  return {static_cast<int>(-result), false};
+}
+
+bool has_slash(const char* name) noexcept {
+  while (*name != '\0')
+    if (*name++ == '/') return true;
+  return false;
+}
+
+}  // namespace
+
+const char* reason_of(int error) noexcept {
   switch (error) {
     case ENOENT:
       return "no such file or directory";
@@ -46,39 +69,16 @@ unsigned exit_code_of(int error) noexcept {
   return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ? kNotFound : kNotExecutable;
 }
 
-struct Finding {
-  int error = 0;
-  bool from_stat = false;
-};
-
-// With the program's user, not ours: effective capabilities are gone for a user other than root.
-Finding look_at(const char* path) noexcept {
-  struct stat info = {};
-  if (::stat(path, &info) != 0) return {errno, true};
-  if (S_ISDIR(info.st_mode)) return {EISDIR, false};
-  if ((info.st_mode & 0111U) == 0) return {EACCES, false};
-  const long result = raw::call(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS);
-  return {static_cast<int>(-result), false};
-}
-
-bool has_slash(const char* name) noexcept {
-  while (*name != '\0')
-    if (*name++ == '/') return true;
-  return false;
-}
-
-}  // namespace
-
 void find_program(ChildContext& context) noexcept {
   const char* name = context.arguments[0];
   if (has_slash(name)) {
     const Finding finding = look_at(name);
     if (finding.error != 0 && finding.from_stat)
       context.link.cannot_run(finding.error, exit_code_of(finding.error),
-                              {"exec: \"", name, "\": stat ", name, ": ", reason(finding.error)});
+                              {"exec: \"", name, "\": stat ", name, ": ", reason_of(finding.error)});
     if (finding.error != 0)
       context.link.cannot_run(finding.error, exit_code_of(finding.error),
-                              {"exec: \"", name, "\": ", reason(finding.error)});
+                              {"exec: \"", name, "\": ", reason_of(finding.error)});
     context.program = name;
     return;
   }
@@ -94,7 +94,7 @@ void execute(ChildContext& context) noexcept {
   context.link.send(ReportKind::running);
   const long result = raw::call(SYS_execve, context.program, context.arguments, context.environment);
   const int error = static_cast<int>(-result);
-  context.link.cannot_run(error, exit_code_of(error), {"exec ", context.program, ": ", reason(error)});
+  context.link.cannot_run(error, exit_code_of(error), {"exec ", context.program, ": ", reason_of(error)});
 }
 
 }  // namespace bryo::runtime::child

@@ -3,8 +3,8 @@
 #include "base/error.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/raw.hpp"
-#include "runtime/launch_inputs.hpp"
 #include "runtime/container.hpp"
+#include "runtime/launch_inputs.hpp"
 #include "runtime/launcher_link.hpp"
 
 namespace bryo::runtime {

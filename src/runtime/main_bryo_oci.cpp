@@ -1,5 +1,3 @@
 #include "runtime/command/context.hpp"
 
-int main(int argc, char** argv) {
-  return bryo::runtime::command::run_program(std::vector<std::string>(argv + 1, argv + argc));
-}
+int main(int argc, char** argv) { return bryo::runtime::command::run_program(argc, argv); }

@@ -21,7 +21,13 @@ struct GlobalOptions {
 struct Context {
   GlobalOptions options;
   StateDirectory states;
+  char** own_arguments = nullptr;  // of main
 };
+
+// For every command that clones: a container whose root is the host's must not be able to write to this program, so it
+// runs from a read-only view of it. Called once what is needed is known and before anything was made; may begin the
+// program anew.
+void protect_own_program(const Context& context, const oci::RuntimeSpec& spec);
 
 // Each returns the exit status.
 int create_command(const Context& context, std::span<const std::string> words);
@@ -39,7 +45,7 @@ int spec_command(const Context& context, std::span<const std::string> words);
 int features_command(const Context& context, std::span<const std::string> words);
 int plan_command(const Context& context, std::span<const std::string> words);
 
-// The whole program: words without argv[0].
-int run_program(std::vector<std::string> words);
+// The whole program.
+int run_program(int argc, char** argv);
 
 }  // namespace bryo::runtime::command

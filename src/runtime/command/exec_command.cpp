@@ -98,6 +98,7 @@ int exec_command(const Context& context, std::span<const std::string> words) {
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
   check_running(state, arguments.has("ignore-paused"));
   const oci::RuntimeSpec spec = context.states.load_spec(state.id);
+  protect_own_program(context, spec);
   const oci::Process process = read_process(arguments, spec);
   const std::string console = arguments.value("console-socket");
   if (arguments.has("detach") && process.terminal && console.empty())

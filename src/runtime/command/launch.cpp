@@ -101,6 +101,7 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
   state_.rootfs = bundle_.rootfs;
   state_.created = to_rfc3339_nano(wall_now());
   prepare_plan();
+  protect_own_program(context, bundle_.spec);
   context.states.create(state_.id);
 }
 

@@ -3,8 +3,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/time.hpp"
+#include "kernel/own_program.hpp"
 #include "runtime/command/context.hpp"
 
 namespace bryo::runtime::command {
@@ -92,16 +95,26 @@ const Command& find_command(const std::string& name) {
 
 }  // namespace
 
-int run_program(std::vector<std::string> words) {
+void protect_own_program(const Context& context, const oci::RuntimeSpec& spec) {
+  const auto& namespaces = spec.linux_->namespaces;
+  // Under a map, the container's root may not write to a file of the host's root.
+  const bool mapped = std::ranges::any_of(namespaces, [](const auto& entry) { return entry.type == "user"; });
+  if (!mapped) kernel::run_from_read_only_view(context.own_arguments);
+}
+
+int run_program(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
   GlobalOptions options;
   try {
     // Nobody of a container may look into us (CVE-2019-5736, CVE-2016-9962).
     ::prctl(PR_SET_DUMPABLE, 0);
+    // After a start from a descriptor the kernel calls us by its number.
+    ::prctl(PR_SET_NAME, "bryo-oci");
     const Arguments arguments = Arguments::parse(words, kGlobalOptions);
     if (arguments.has("version")) return print_version(), 0;
     if (arguments.has("help") || arguments.positional().empty()) return print_help(), 0;
     options = read_options(arguments);
-    const Context context{options, StateDirectory(options.root)};
+    const Context context{options, StateDirectory(options.root), argv};
     const std::vector<std::string>& rest = arguments.positional();
     return find_command(rest[0]).run(context, std::span(rest).subspan(1));
   } catch (const Error& error) {

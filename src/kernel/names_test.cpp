@@ -1,0 +1,55 @@
+// Names and numbers of capabilities, limits and namespaces, and processes told apart.
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.hpp"
+#include "kernel/capabilities.hpp"
+#include "kernel/process.hpp"
+#include "kernel/rlimits.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+TEST(Capabilities, NamesAreTheKernels) {
+  EXPECT_EQ(capability_number("CAP_CHOWN"), 0U);
+  EXPECT_EQ(capability_number("cap_sys_admin"), unsigned{CAP_SYS_ADMIN});
+  EXPECT_EQ(capability_number("NET_BIND_SERVICE"), unsigned{CAP_NET_BIND_SERVICE});
+  EXPECT_EQ(capability_number("CAP_CHECKPOINT_RESTORE"), 40U);
+  EXPECT_EQ(capability_number("CAP_BOGUS"), std::nullopt);
+  EXPECT_EQ(capability_number(""), std::nullopt);
+  for (unsigned i = 0; i < kKnownCapabilities; ++i) EXPECT_EQ(capability_number(capability_name(i)), i);
+  EXPECT_EQ(capability_name(57), "CAP_57");
+  EXPECT_GE(last_capability(), 37U);
+}
+
+TEST(Limits, NamesAreTheKernels) {
+  EXPECT_EQ(resource_number("RLIMIT_NOFILE"), unsigned{RLIMIT_NOFILE});
+  EXPECT_EQ(resource_number("rttime"), unsigned{RLIMIT_RTTIME});
+  EXPECT_EQ(resource_number("RLIMIT_BOGUS"), std::nullopt);
+  for (unsigned i = 0; i < kResources; ++i) EXPECT_EQ(resource_number(resource_name(i)), i);
+  EXPECT_LE(own_limits(RLIMIT_NOFILE).soft, own_limits(RLIMIT_NOFILE).hard);
+}
+
+TEST(Process, IsKnownByNumberAndStartTime) {
+  const auto stat = process_stat(::getpid());
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->state, 'R');
+  EXPECT_TRUE(open_process(::getpid(), stat->start_time));
+  EXPECT_FALSE(open_process(::getpid(), stat->start_time + 1)) << "another process with our number";
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info = {};
+  ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);
+  EXPECT_EQ(process_stat(child)->state, 'Z');
+  const UniqueFd pidfd = open_process(child, process_stat(child)->start_time);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(process_stat(child), std::nullopt);
+  EXPECT_FALSE(send_signal(pidfd.get(), SIGKILL));
+}
+
+}  // namespace
+}  // namespace bryo::kernel

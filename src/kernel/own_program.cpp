@@ -1,0 +1,34 @@
+#include "kernel/own_program.hpp"
+
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/unique_fd.hpp"
+#include "kernel/raw.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+constexpr const char* kOwnProgram = "/proc/self/exe";
+
+}  // namespace
+
+bool own_program_is_read_only() {
+  struct statvfs info = {};
+  return ::statvfs(kOwnProgram, &info) == 0 && (info.f_flag & ST_RDONLY) != 0;
+}
+
+void run_from_read_only_view(char** arguments) {
+  if (own_program_is_read_only()) return;
+  const UniqueFd view(raw::open_tree(AT_FDCWD, kOwnProgram, OPEN_TREE_CLONE));
+  if (view.get() < 0) return;
+  struct mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  attributes.propagation = MS_PRIVATE;
+  if (raw::mount_setattr(view.get(), 0, attributes) < 0) return;
+  // Comes back only when it fails: then we go on as we are.
+  raw::call(SYS_execveat, view.get(), "", arguments, environ, AT_EMPTY_PATH);
+}
+
+}  // namespace bryo::kernel

@@ -1,6 +1,7 @@
 // The client against a registry that lies, drips, cuts and sends us elsewhere.
 #include "registry/client.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -106,6 +107,25 @@ TEST_F(EvilRegistry, PlainHttpIsFoundAfterTls) {
   EXPECT_EQ(manifest.digest, Digest::of(kManifest));
   EXPECT_EQ(server.seen().at(0).target, "/v2/a/b/manifests/latest");
   EXPECT_THAT(server.seen().at(0).header("accept"), HasSubstr(std::string(oci::media::kDockerList)));
+}
+
+TEST_F(EvilRegistry, NoDescriptorIsInherited) {
+  const auto inheritable = [] {
+    int count = 0;
+    for (int fd = 3; fd < 1024; ++fd) {
+      const int flags = ::fcntl(fd, F_GETFD);
+      count += flags >= 0 && (flags & FD_CLOEXEC) == 0 ? 1 : 0;
+    }
+    return count;
+  };
+  const int before = inheritable();
+  int during = -1;
+  EvilServer server([&](const SeenRequest&) {
+    during = inheritable();
+    return manifest_reply();
+  });
+  repository(server).manifest("latest");
+  EXPECT_EQ(during, before);
 }
 
 TEST_F(EvilRegistry, NobodyThereReadsAsDockerSaysIt) {

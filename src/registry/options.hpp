@@ -32,7 +32,7 @@ struct RegistryOptions {
   std::chrono::milliseconds first_backoff = std::chrono::milliseconds(250);  // doubled each time, at most 10 s
 };
 
-// True once the caller has gone; asked several times a second. Empty: never.
+// True once the caller has gone; asked several times a second, from several threads. Empty: never.
 using Cancelled = std::function<bool()>;
 
 }  // namespace bryo::registry

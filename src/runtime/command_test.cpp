@@ -54,10 +54,11 @@ class CommandTest : public LaunchTest {
     return out;
   }
   // A created container holds its caller's descriptors, so its output goes to a file.
-  Outcome create(const std::string& options = "") const {
+  Outcome create(const std::string& options = "", const std::string& output = "out") const {
+    const std::string out = scratch_ / output;
     return shell(command(
         fmt::format("--cgroup-manager disabled create {} --bundle {} {} >{} 2>&1 </dev/null; s=$?; cat {}; exit $s",
-                    options, scratch_.path(), id_, scratch_ / "out", scratch_ / "out")));
+                    options, scratch_.path(), id_, out, out)));
   }
   json::Value state() const { return json::parse(oci("state " + id_).output); }
   std::string status() const { return std::string(state().as_object().at("status").as_string()); }
@@ -95,7 +96,7 @@ TEST_F(CommandTest, LifeOfAContainer) {
   const auto view = state().as_object();
   EXPECT_EQ(std::to_string(view.at("pid").as_int64()), read_text(scratch_ / "pid"));
   EXPECT_EQ(view.at("bundle").as_string(), scratch_.path());
-  EXPECT_EQ(create().status, 1) << "the id is taken";
+  EXPECT_EQ(create("", "second").status, 1) << "the id is taken";
   EXPECT_EQ(oci("start " + id_).status, 0);
   EXPECT_EQ(status(), "running");
   EXPECT_THAT(oci("start " + id_).output, HasSubstr("cannot start an already running container"));
@@ -198,7 +199,7 @@ TEST_F(CommandTest, HooksGetTheStateAndCanFail) {
   EXPECT_EQ(oci("run --bundle " + scratch_.path() + " " + id_).status, 0);
   const std::string seen = read_text(scratch_ / "seen");
   EXPECT_THAT(seen, HasSubstr("\"status\":\"creating\""));
-  EXPECT_THAT(seen, HasSubstr("\n/\n"));
+  EXPECT_THAT(seen, HasSubstr("}/\n"));
   // CVE-2025-23266: nothing of the image's or the caller's environment.
   EXPECT_THAT(seen, HasSubstr("A=b"));
   EXPECT_THAT(seen, Not(HasSubstr("HOME=")));
@@ -261,9 +262,10 @@ TEST_F(CommandTest, CVE_2019_5736_OwnProgramCannotBeWrittenTo) {
   ASSERT_EQ(create().status, 0);
   ASSERT_EQ(oci("start " + id_).status, 0);
   // In the container this is bryo-oci itself, which waits for somebody to write its configuration.
+  write_text(root_ + "/trick", "#!/proc/self/exe run\n");
+  ::chmod((root_ + "/trick").c_str(), 0755);
   ASSERT_EQ(::mkfifo((root_ + "/tmp/config.json").c_str(), 0600), 0);
-  FILE* running = ::popen(
-      command("--cgroup-manager disabled exec " + id_ + " /proc/self/exe run --bundle /tmp x 2>&1").c_str(), "re");
+  FILE* running = ::popen(command("--cgroup-manager disabled exec --cwd /tmp " + id_ + " /trick 2>&1").c_str(), "re");
   write_text(root_ + "/attack", R"(
 while :; do
   for p in /proc/[0-9]*; do

@@ -62,7 +62,10 @@ void adapt_disk_usage(json::Value& usage, ApiVersion version) {
   if (object == nullptr) return;
   if (json::Value* images = object->if_contains("Images"); images != nullptr && images->is_array())
     for (json::Value& image : images->get_array()) add_virtual_size(image);
-  if (older(version, 42) && !object->contains("BuilderSize")) object->emplace("BuilderSize", 0);
+  if (!older(version, 42))
+    object->erase("BuilderSize");
+  else if (!object->contains("BuilderSize"))
+    object->emplace("BuilderSize", 0);
 }
 
 void adapt_image_list(json::Value& images, ApiVersion version) {

@@ -24,7 +24,9 @@ Connection::Connection(ServerCore& core, std::unique_ptr<Transport> transport, P
   allow(core_.options.head_time);
 }
 
-Connection::~Connection() { core_.forget(this); }
+Connection::~Connection() {
+  if (const auto core = core_alive_.lock()) (*core)->forget(this);
+}
 
 void Connection::abort() {
   keep_alive_ = false;

@@ -68,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Framing stream_framing() const { return http_1_0_ ? Framing::until_close : Framing::chunked; }
 
   ServerCore& core_;
+  const std::weak_ptr<ServerCore*> core_alive_;
   std::unique_ptr<Transport> transport_;
   const Peer peer_;
 

@@ -336,6 +336,9 @@ TEST_F(RoutesTest, System_InfoEventsUsage) {
   fake.answer = json::Object();
   get("/system/df?type=image&type=volume");
   EXPECT_EQ(fake.last_call(), "disk_usage image,volume");
+  EXPECT_THAT(get("/v1.41/system/df"), HasSubstr("BuilderSize"));
+  fake.answer = json::Object{{"BuilderSize", 0}};
+  EXPECT_THAT(get("/v1.42/system/df"), testing::Not(HasSubstr("BuilderSize")));
   EXPECT_EQ(status(get("/system/df?type=moon")), "400");
 }
 

@@ -1,5 +1,6 @@
 #include "api/server.hpp"
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -140,6 +141,17 @@ void ServerCore::forget(Connection* connection) {
   connections.erase(connection);
   connection_count = connections.size();
   if (stopping && connections.empty()) drain_.cancel();
+  if (!stopping) trim_later();
+}
+
+// What requests freed goes back to the system once their burst is over: idle memory is what counts for a daemon.
+void ServerCore::trim_later() {
+  if (std::exchange(trimming_, true)) return;
+  trimmer_.expires_after(std::chrono::seconds(3));
+  trimmer_.async_wait([this](const error_code& error) {
+    trimming_ = false;
+    if (!error) pool.post([] { ::malloc_trim(0); });
+  });
 }
 
 void ServerCore::stop() {
@@ -148,6 +160,7 @@ void ServerCore::stop() {
   for (const auto& door : doors) door->socket.close(ignored);
   for (const auto& set : signals_) set->cancel(ignored);
   sweeper_.cancel();
+  trimmer_.cancel();
   std::vector<std::shared_ptr<Connection>> all;
   for (Connection* connection : connections) all.push_back(connection->shared_from_this());
   for (const auto& connection : all) connection->abort();

@@ -49,15 +49,20 @@ class ServerCore {
   void accept_one(Door& door, UniqueFd socket);
   void make_room();
   void sweep();
+  void trim_later();
 
   boost::asio::steady_timer sweeper_{loop};
+  boost::asio::steady_timer trimmer_{loop};
+  bool trimming_ = false;
   boost::asio::steady_timer drain_{loop};  // after stop(): for handlers to return
   bool sweeping_ = false;
   std::vector<std::unique_ptr<boost::asio::signal_set>> signals_;
 
  public:
-  // Destroyed first: waits for the handlers that still run.
+  // Waits for the handlers that still run.
   WorkerPool pool;
+  // Destroyed first: a connection that outlives all this (in the loop's last handlers) has nobody to say goodbye to.
+  const std::shared_ptr<ServerCore*> alive = std::make_shared<ServerCore*>(this);
 };
 
 }  // namespace bryo::api

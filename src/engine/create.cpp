@@ -64,14 +64,30 @@ void check_command(const Record& record) {
 
 // "local": keep; nothing else is supported yet.
 void check_log(HostConfig& host, const LogConfig& fallback) {
-  if (host.log_config.type.empty()) {
-    host.log_config = fallback;
-    if (host.log_config.type.empty()) host.log_config.type = "json-file";
-  }
+  if (host.log_config.type.empty()) host.log_config.type = fallback.type.empty() ? "json-file" : fallback.type;
+  // Options of the daemon's driver hold where the container names none of its own.
+  if (host.log_config.config.empty() && (fallback.type.empty() || fallback.type == host.log_config.type))
+    host.log_config.config = fallback.config;
   if (host.log_config.type != "json-file" && host.log_config.type != "none" && host.log_config.type != "local")
     fail(ErrorKind::invalid_argument,
          "logger: no log driver named '{}' is registered: json-file, local and none are supported",
          printable(host.log_config.type));
+}
+
+// A network of somebody else's comes with its names, addresses and ports.
+void check_shared_network(const Record& record) {
+  const HostConfig& host = record.host_config;
+  if (!host.network_mode.starts_with("container:")) return;
+  const auto refuse = [](bool given, std::string_view what) {
+    if (given) fail(ErrorKind::invalid_argument, "conflicting options: {} and the network mode", what);
+  };
+  refuse(!record.config.hostname.empty(), "hostname");
+  refuse(!record.config.mac_address.empty(), "mac-address");
+  refuse(!host.dns.empty(), "dns");
+  refuse(host.extra_hosts && !host.extra_hosts->empty(), "custom host-to-IP mapping");
+  refuse(host.links && !host.links->empty(), "links");
+  if (!host.port_bindings.empty() || host.publish_all_ports)
+    fail(ErrorKind::invalid_argument, "conflicting options: port publishing and the container type network mode");
 }
 
 void set_command(Record& record) {
@@ -262,8 +278,7 @@ void Creator::check_modes(const Record& record, std::vector<std::string>& warnin
     warnings.emplace_back("--privileged under a user namespace means all capabilities inside it, none on the host");
   if (host.network_mode == "host" && !record.config.hostname.empty() && host.uts_mode == "host")
     fail(ErrorKind::invalid_argument, "conflicting options: hostname and the UTS mode");
-  if (host.network_mode.starts_with("container:") && !host.port_bindings.empty())
-    fail(ErrorKind::invalid_argument, "conflicting options: port publishing and the container type network mode");
+  check_shared_network(record);
   const auto other = [&](const std::string& mode) {
     if (mode.starts_with("container:")) s_.containers.find(std::string_view(mode).substr(10));
   };

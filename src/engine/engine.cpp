@@ -67,6 +67,7 @@ void Engine::shutdown() {
 
 void Engine::reload(const Options& changed) {
   impl_->s.options.debug = changed.debug;
+  impl_->s.options.labels = changed.labels;
   impl_->images.reload(changed);
   impl_->s.events.publish("daemon", "reload", "", {});
 }

@@ -3,12 +3,17 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 
 namespace bryo::engine {
 namespace {
 
+constexpr std::array kFilters = {"config", "container", "daemon", "event",  "image",   "label", "network",
+                                 "node",   "plugin",    "scope",  "secret", "service", "type",  "volume"};
+constexpr auto kSweep = std::chrono::seconds(2);
 constexpr std::size_t kKept = 256;
 constexpr int kSendBuffer = 1 << 20;  // what a slow reader may lag behind
 
@@ -98,18 +103,30 @@ void EventBus::publish(std::string type, std::string action, std::string actor_i
   if (recent_.size() > kKept) recent_.pop_front();
 }
 
+bool EventBus::is_open(const Subscriber& subscriber) {
+  char byte = 0;
+  return ::recv(subscriber.fd.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
+}
+
+// Readers that left are forgotten also when nothing happens.
+void EventBus::sweep() {
+  std::lock_guard lock(mutex_);
+  subscribers_.remove_if([](const auto& subscriber) { return !is_open(*subscriber); });
+  sweeping_ = !subscribers_.empty();
+  if (sweeping_) pool_.post_after(kSweep, [this] { sweep(); });
+}
+
 bool EventBus::send(const Subscriber& subscriber, const Event& event) {
-  if (!matches(event, subscriber.filters)) {
-    char byte = 0;
-    // A reader that is gone is noticed even when nothing matches its filters.
-    return ::recv(subscriber.fd.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
-  }
+  if (!matches(event, subscriber.filters)) return is_open(subscriber);
   const std::string line = json::serialize(to_json(event)) + "\n";
   const auto sent = ::send(subscriber.fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(line.size());
 }
 
 UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTime> until, Filters filters) {
+  for (const auto& [name, values] : filters)
+    if (std::find(kFilters.begin(), kFilters.end(), name) == kFilters.end())
+      fail(ErrorKind::invalid_argument, "invalid filter '{}'", printable(name));
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail_errno("make a socket for events");
   UniqueFd reader(pair[0]);
@@ -123,6 +140,7 @@ UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTi
   }
   if (until && *until <= wall_now()) return reader;
   subscribers_.push_back(subscriber);
+  if (!std::exchange(sweeping_, true)) pool_.post_after(kSweep, [this] { sweep(); });
   if (until) end_later(subscriber, *until);
   return reader;
 }

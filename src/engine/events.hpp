@@ -46,12 +46,15 @@ class EventBus {
 
   // False when the reader is gone or too slow.
   static bool send(const Subscriber& subscriber, const Event& event);
+  static bool is_open(const Subscriber& subscriber);
+  void sweep();
   void end_later(const std::shared_ptr<Subscriber>& subscriber, WallTime until);
 
   WorkerPool& pool_;
   std::mutex mutex_;
   std::deque<Event> recent_;
   std::list<std::shared_ptr<Subscriber>> subscribers_;
+  bool sweeping_ = false;
 };
 
 }  // namespace bryo::engine

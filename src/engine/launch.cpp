@@ -154,7 +154,6 @@ std::map<std::string, std::string> Launcher::joined_namespaces(const Record& rec
            "cannot join {} of container {}: it has other ids (use the same --userns for both)", type, other->record.id);
     const std::string base = fmt::format("/proc/{}", other->process.pid);
     out[type] = base + "/ns/" + file;
-    if (type == "ipc") out["shm"] = base + "/root/dev/shm";
     if (!record.maps.is_identity()) out["user"] = base + "/ns/user";
   };
   join(record.host_config.network_mode, "network", "net");

@@ -24,10 +24,12 @@ monitor::MonitorProgram monitor_program(const Options& options) {
 // What `docker run` prints and turns into 125, 126 or 127.
 Error start_error(const Error& error) {
   if (error.exit_code() == 0) return error;
+  // Clients tell 126 from 125 by this word.
+  const bool denied = error.exit_code() == 126 && error.message().find("permission denied") == std::string::npos;
   return Error(ErrorKind::invalid_argument,
                fmt::format("failed to create task for container: failed to create shim task: OCI "
-                           "runtime create failed: unable to start container process: {}: unknown",
-                           error.message()))
+                           "runtime create failed: unable to start container process: {}{}: unknown",
+                           error.message(), denied ? ": permission denied" : ""))
       .with_exit_code(error.exit_code());
 }
 

@@ -79,6 +79,7 @@ bool NetworkUses::matches(const network::NetworkConfig& config, const Filters& f
 }
 
 json::Value NetworkUses::list(const Filters& filters) {
+  matches({}, filters);  // also when there is no network, unknown filters are an error
   json::Array out;
   for (const auto& config : s_.networks.list())
     if (matches(config, filters)) out.push_back(view(config, false));

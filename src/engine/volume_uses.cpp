@@ -61,6 +61,7 @@ bool VolumeUses::matches(const storage::Volume& volume, const Filters& filters) 
 }
 
 json::Value VolumeUses::list(const Filters& filters) {
+  matches({}, filters);  // also when there is no volume, unknown filters are an error
   json::Array out;
   for (const auto& volume : s_.volumes.list(s_.ids.scope()))
     if (matches(volume, filters)) out.push_back(view(volume));

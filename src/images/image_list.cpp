@@ -75,18 +75,23 @@ bool ImageFilter::matches_labels(const Image& image) const {
          (unwanted == nullptr || std::none_of(unwanted->begin(), unwanted->end(), holds));
 }
 
-bool ImageFilter::matches_reference(const Image& image) const {
+bool ImageFilter::keeps(const std::string& full_name) const {
   const auto* patterns = values_of(filters_, "reference");
   if (patterns == nullptr) return true;
-  for (const std::string& tag : image.tags) {
-    const auto reference = Reference::try_parse(tag);
-    if (!reference) continue;
-    for (const std::string& pattern : *patterns)
-      for (const std::string& name :
-           {reference->familiar_name(), reference->familiar(), reference->name(), reference->str()})
-        if (::fnmatch(pattern.c_str(), name.c_str(), FNM_PATHNAME) == 0) return true;
-  }
+  const auto reference = Reference::try_parse(full_name);
+  if (!reference) return false;
+  for (const std::string& pattern : *patterns)
+    for (const std::string& name :
+         {reference->familiar_name(), reference->familiar(), reference->name(), reference->str()})
+      if (::fnmatch(pattern.c_str(), name.c_str(), FNM_PATHNAME) == 0) return true;
   return false;
+}
+
+bool ImageFilter::matches_reference(const Image& image) const {
+  if (values_of(filters_, "reference") == nullptr) return true;
+  const auto kept = [&](const std::string& name) { return keeps(name); };
+  return std::any_of(image.tags.begin(), image.tags.end(), kept) ||
+         std::any_of(image.digests.begin(), image.digests.end(), kept);
 }
 
 std::vector<ImageSummary> ImageStore::summaries(bool all, const Filters& filters, bool shared_size) const {
@@ -105,8 +110,11 @@ std::vector<ImageSummary> ImageStore::summaries(bool all, const Filters& filters
     ImageSummary summary;
     summary.id = image.id.str();
     if (image.parent) summary.parent_id = image.parent->str();
-    summary.repo_tags = shown_names(image.tags);
-    summary.repo_digests = shown_names(image.digests);
+    // Of an image with several names, those that were asked for.
+    for (const std::string& tag : image.tags)
+      if (filter.keeps(tag)) summary.repo_tags.push_back(shown_name(tag));
+    for (const std::string& digest : image.digests)
+      if (filter.keeps(digest)) summary.repo_digests.push_back(shown_name(digest));
     summary.created = unix_seconds(impl_->index.created_of(image.id));
     summary.size = summary.virtual_size = image.size;
     summary.labels = impl_->config_of(image.id).config.labels;

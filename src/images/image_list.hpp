@@ -10,6 +10,8 @@ class ImageFilter {
   // Error{invalid_argument} for filters and values that Docker does not know.
   ImageFilter(const ImageStore::Impl& impl, const Filters& filters);
   bool matches(const Image& image) const;
+  // Of an image's names, is this one meant? Always without a filter by reference.
+  bool keeps(const std::string& full_name) const;
 
  private:
   bool matches_labels(const Image& image) const;

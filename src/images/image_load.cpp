@@ -102,6 +102,8 @@ class Spread {
 
   void take(storage::TarReader& reader, const storage::TarEntry& entry) {
     const auto name = clean(entry.name);
+    if (!name && entry.type == storage::TarType::directory && entry.name.find("..") == std::string::npos)
+      return;  // "./"
     if (!name || entry.name.starts_with('/'))
       fail(ErrorKind::invalid_argument, "invalid name in the archive: \"{}\"", printable(entry.name));
     const auto slash = name->rfind('/');

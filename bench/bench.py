@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -217,7 +218,7 @@ def fresh_map(engines, amount):
             else:
                 plain = statistics.median(start("host") for _ in range(5))
                 contender.stop()
-                contender.start("--userns-remap=default")
+                contender.start("--userns-remap=dockremap")
                 begin = time.perf_counter()
                 contender.pull("debian")
                 sample.add((time.perf_counter() - begin) * 1000 + start("") - plain)
@@ -326,8 +327,9 @@ def main():
     amount = 1 if arguments.quick else 2
     shutil.rmtree(SCRATCH, ignore_errors=True)
     SCRATCH.mkdir(parents=True)
-    Path("/etc/subuid").write_text("bryo:1000000:60000000\n")
-    Path("/etc/subgid").write_text("bryo:1000000:60000000\n")
+    for file in ("/etc/subuid", "/etc/subgid"):  # the test host's own
+        Path(file).write_text("bryo:1000000:60000000\ndockremap:165536:65536\n")
+    subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "dockremap"], stderr=subprocess.DEVNULL)
     rows = []
     with Registry(BUILD / "hub", read_only=True) as hub:
         engines = contenders(SCRATCH, hub, arguments.engines.split(","))
@@ -340,6 +342,7 @@ def main():
             for name in arguments.rows.split(","):
                 print(f"{name} …", file=sys.stderr, flush=True)
                 rows.append(ROWS[name](engines, amount))
+                print("  " + ", ".join(f"{n} {shown(s, rows[-1].unit)}" for n, s in rows[-1].samples.items()), file=sys.stderr, flush=True)
                 for failure in rows[-1].failures()[:3]:
                     print(f"  FAILED {failure}", file=sys.stderr)
         finally:

@@ -91,8 +91,10 @@ std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
   }
   if (!own_network) return out;
   out.emplace("net.ipv4.ip_unprivileged_port_start", "0");
-  const auto last_gid = std::min<std::uint64_t>(record.maps.gid.size() - 1, 2147483647);
-  out.emplace("net.ipv4.ping_group_range", fmt::format("0 {}", last_gid));
+  // The kernel wants both ends mapped; a small map leaves ping to CAP_NET_RAW.
+  constexpr std::uint64_t kUsual = 65536;
+  if (const auto gids = record.maps.gid.size(); gids >= kUsual)
+    out.emplace("net.ipv4.ping_group_range", fmt::format("0 {}", std::min<std::uint64_t>(gids - 1, 2147483647)));
   return out;
 }
 

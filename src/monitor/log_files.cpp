@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.hpp"
 #include "kernel/files.hpp"
@@ -15,17 +16,53 @@ namespace {
 constexpr int kMaxRotated = 1000;
 constexpr std::size_t kBlock = 64 * 1024;
 
-std::vector<UniqueFd> open_once(const std::string& path) {
-  std::vector<UniqueFd> files;
-  files.push_back(open_log_file(path));
-  if (!files.front()) fail(ErrorKind::not_found, "there is no log {}", path);
-  for (int number = 1; number < kMaxRotated; ++number) {
-    UniqueFd file = open_log_file(path + "." + std::to_string(number));
-    if (!file) break;
-    files.push_back(std::move(file));
+constexpr int kMaxAttempts = 1000;
+
+// 0 is the live file.
+std::string name_of(const std::string& path, int number) {
+  return number == 0 ? path : path + "." + std::to_string(number);
+}
+
+bool is_at(const std::string& path, int number, int file) {
+  const auto named = kernel::try_stat_at(AT_FDCWD, name_of(path, number));
+  const struct stat open = kernel::stat_fd(file);
+  return named && named->st_dev == open.st_dev && named->st_ino == open.st_ino;
+}
+
+// Upwards, as the files move: one that is there is never passed by.
+std::optional<int> number_of(const std::string& path, int file) {
+  for (int number = 0; number < kMaxRotated; ++number)
+    if (is_at(path, number, file)) return number;
+  return std::nullopt;
+}
+
+// A rotation moved the files between two looks; an endless one is no rotation.
+void check_attempts(int attempt, const std::string& path) {
+  if (attempt == kMaxAttempts) fail(ErrorKind::unavailable, "log {} is rotated faster than it can be read", path);
+}
+
+UniqueFd oldest_log_file(const std::string& path) {
+  for (int attempt = 0;; ++attempt) {
+    check_attempts(attempt, path);
+    int number = 0;
+    while (number + 1 < kMaxRotated && kernel::try_stat_at(AT_FDCWD, name_of(path, number + 1))) ++number;
+    UniqueFd file = open_log_file(name_of(path, number));
+    if (file && !kernel::try_stat_at(AT_FDCWD, name_of(path, number + 1))) return file;
   }
-  std::reverse(files.begin(), files.end());
-  return files;
+}
+
+// The file `step` names away from `file`, which has the same name before and after: so they were neighbours.
+UniqueFd neighbour(const std::string& path, int file, int step) {
+  for (int attempt = 0;; ++attempt) {
+    check_attempts(attempt, path);
+    const auto number = number_of(path, file);
+    if (!number) return step < 0 ? oldest_log_file(path) : UniqueFd();
+    if (*number + step < 0) return {};
+    UniqueFd found = open_log_file(name_of(path, *number + step));
+    // In the middle of a rotation the newer one has no name for a moment.
+    if (!is_at(path, *number, file) || (!found && step < 0)) continue;
+    return found;
+  }
 }
 
 }  // namespace
@@ -51,13 +88,21 @@ bool is_same_file(int a, int b) {
   return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+UniqueFd older_log_file(const std::string& path, int file) { return neighbour(path, file, 1); }
+UniqueFd newer_log_file(const std::string& path, int file) { return neighbour(path, file, -1); }
+
 std::vector<UniqueFd> open_log_files(const std::string& path) {
-  for (int attempt = 0;; ++attempt) {
-    auto files = open_once(path);
-    // A rotation while we opened one after the other would show a file twice or not at all.
-    const UniqueFd again = open_log_file(path);
-    if (attempt == 10 || (again && is_same_file(again.get(), files.back().get()))) return files;
+  std::vector<UniqueFd> files;
+  files.push_back(open_log_file(path));
+  // The moment between a rename and the making of the new file.
+  for (int attempt = 0; !files.front() && kernel::try_stat_at(AT_FDCWD, name_of(path, 1)); ++attempt) {
+    check_attempts(attempt, path);
+    files.front() = open_log_file(path);
   }
+  if (!files.front()) fail(ErrorKind::not_found, "there is no log {}", path);
+  while (UniqueFd older = older_log_file(path, files.back().get())) files.push_back(std::move(older));
+  std::reverse(files.begin(), files.end());
+  return files;
 }
 
 LogPosition find_tail(const std::vector<UniqueFd>& files, std::uint64_t lines) {

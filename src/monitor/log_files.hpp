@@ -17,8 +17,14 @@ off_t file_size(int file);
 // Same file?
 bool is_same_file(int a, int b);
 
-// Oldest first, the live file last. Consistent even if a rotation happens meanwhile. Throws Error{not_found} when there
-// is no live file.
+// The neighbours of a log file that is open, whatever its name is by now: every rotation moves the files one name on,
+// so a name alone means nothing. Empty: there is none (newer: it is the live file). When the file itself was thrown
+// away by rotation, the newer one is the oldest that is left.
+UniqueFd older_log_file(const std::string& path, int file);
+UniqueFd newer_log_file(const std::string& path, int file);
+
+// Oldest first; the last is the file that was live at the beginning. No file is missed or there twice, however often
+// the log is rotated meanwhile. Throws Error{not_found} when there is no live file.
 std::vector<UniqueFd> open_log_files(const std::string& path);
 
 struct LogPosition {

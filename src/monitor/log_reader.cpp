@@ -100,16 +100,9 @@ void LogReader::State::rest() {
 }
 
 bool LogReader::State::follow_rotation() {
-  UniqueFd live = open_log_file(path_);
-  if (!live || is_same_file(live.get(), files_[current_].get())) return false;
-  // More than one rotation since: what lies between comes first.
-  std::vector<UniqueFd> all = open_log_files(path_);
-  std::size_t from = all.size() - 1;
-  for (std::size_t i = 0; i + 1 < all.size(); ++i)
-    if (is_same_file(all[i].get(), files_[current_].get())) from = i + 1;
-  all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(from));
-  files_.resize(current_ + 1);
-  for (UniqueFd& file : all) files_.push_back(std::move(file));
+  UniqueFd newer = newer_log_file(path_, files_[current_].get());
+  if (!newer) return false;
+  files_.push_back(std::move(newer));
   return true;
 }
 

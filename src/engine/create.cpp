@@ -103,6 +103,8 @@ void set_command(Record& record) {
 }  // namespace
 
 CreateResult Creator::create(const CreateRequest& request) {
+  // Until the snapshot stands on the image's layers, nobody may collect them.
+  const auto held = s_.images.lease();
   CreateResult result;
   Record record = make_record(request, result.warnings);
   record.name = s_.containers.reserve_name(request.name, record.id);

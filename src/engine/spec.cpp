@@ -310,6 +310,7 @@ runtime::RootfsSource to_rootfs_source(const storage::RootfsDescription& from) {
   out.upper = from.upper;
   out.work = from.work;
   out.lower_idmap = from.idmap;
+  out.options = from.options;
   return out;
 }
 

@@ -104,7 +104,7 @@ TEST_F(AttackTest, CVE_2024_21626_ExecWithWorkingDirectoryThroughDescriptors) {
 
 TEST_F(AttackTest, CVE_2015_3627_NullOnStdinIsTheContainersOwn) {
   const Result result = run(
-      shell_spec("stat -L -c %d /proc/self/fd/0; stat -c %d /dev/null; chmod 0600 /proc/self/fd/0"), directory(root_));
+      shell_spec("stat -L -c %d /proc/self/fd/0; stat -c %d /dev/null; chmod 0666 /proc/self/fd/0"), directory(root_));
   const std::size_t end = result.output.find('\n');
   EXPECT_EQ(result.output.substr(0, end), result.output.substr(end + 1, end)) << "same file system";
   struct stat info = {};
@@ -275,9 +275,10 @@ TEST_F(AttackTest, EveryMaskAndReadOnlyPathIsInPlace) {
   }
 }
 
+// The mode and the owner asked for are those it has: should it ever come through, the host is not harmed by this test.
 TEST_F(AttackTest, MasksDoNotGiveTheHostsNullDeviceAway) {
   const Result result =
-      run(shell_spec("chmod 0600 /proc/keys; chown 5 /proc/timer_list; stat -c %a /proc/keys"), directory(root_));
+      run(shell_spec("chmod 0666 /proc/keys; chown 0 /proc/timer_list; stat -c %a /proc/keys"), directory(root_));
   EXPECT_THAT(result.output, HasSubstr("Read-only file system"));
   struct stat info = {};
   ASSERT_EQ(::stat("/dev/null", &info), 0);

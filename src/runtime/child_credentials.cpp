@@ -211,7 +211,7 @@ void prepare_process(ChildContext& context) noexcept {
 
 void give_up_rights(ChildContext& context) noexcept {
   drop_bounding_set(context);
-  raw::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+  context.link.check(raw::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), {"clear the ambient set"});
   // Limits and the filter need rights that a change of uid would take away.
   raw::prctl(PR_SET_KEEPCAPS, 1);
   set_ids(context);

@@ -479,6 +479,32 @@ TEST_F(LaunchTest, CgroupsArePlacedAndShownReadOnly) {
   EXPECT_FALSE(cgroup.exists());
 }
 
+TEST_F(LaunchTest, IsBornInItsCgroupOfV2) {
+  const std::string hierarchy = kernel::CgroupLayout::detect().unified();
+  if (hierarchy.empty()) GTEST_SKIP() << "no cgroup v2 hierarchy on this host";
+  const std::string name = fmt::format("/bryo-runtime-test-v2-{}", ::getpid());
+  ASSERT_EQ(::mkdir((hierarchy + name).c_str(), 0755), 0);
+  const UniqueFd group(::open((hierarchy + name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const oci::RuntimeSpec spec = shell_spec("sleep 100");
+  const LaunchPlan plan = make_plan(spec, facts(), directory(root_));
+  LaunchInputs inputs;
+  inputs.cgroup.directory = group.get();
+  Container container = Container::begin(plan, inputs);
+  EXPECT_THAT(read_text(fmt::format("/proc/{}/cgroup", container.pid())), HasSubstr("0::" + name + "\n"));
+  container.wait_created();
+  container.start();
+  oci::Process process = *spec.process;
+  process.args = {"sleep", "100"};
+  ExecInputs exec_inputs;
+  exec_inputs.cgroup.directory = group.get();
+  ExecProcess more = ExecProcess::start(make_exec_plan(process, spec, facts()), container.pidfd(), exec_inputs);
+  EXPECT_THAT(read_text(fmt::format("/proc/{}/cgroup", more.pid())), HasSubstr("0::" + name + "\n"));
+  ::kill(container.pid(), SIGKILL);
+  wait_for(more.pid());
+  wait_for(container.pid());
+  EXPECT_EQ(::rmdir((hierarchy + name).c_str()), 0) << "nothing else is in it";
+}
+
 TEST_F(LaunchTest, InitProgramReapsAndForwards) {
   const std::string init = std::filesystem::read_symlink("/proc/self/exe").parent_path().string() + "/bryo-init";
   if (::access(init.c_str(), X_OK) != 0) GTEST_SKIP() << "bryo-init is not built beside the test";

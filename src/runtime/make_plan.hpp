@@ -37,8 +37,9 @@ struct HostFacts {
   bool host_mqueue = false;  // /dev/mqueue is mounted
 };
 
-// Reads the facts of this host: some 0.2 ms, so keep them.
-HostFacts gather_host_facts();
+// Reads the facts of this host: some 0.2 ms with the device nodes, so keep them.
+enum class DeviceNodes { listed, left_out };
+HostFacts gather_host_facts(DeviceNodes nodes = DeviceNodes::listed);
 
 struct PlanOptions {
   // The container's cgroup ("/bryo/<id>"), for cgroup mounts without a cgroup namespace.

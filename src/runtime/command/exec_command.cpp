@@ -105,7 +105,7 @@ int exec_command(const Context& context, std::span<const std::string> words) {
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");
   PlanOptions options;
   options.keyring_name = "_ses." + state.id;
-  const ExecPlan plan = make_exec_plan(process, spec, gather_host_facts(), options);
+  const ExecPlan plan = make_exec_plan(process, spec, gather_host_facts(DeviceNodes::left_out), options);
 
   ExecInputs inputs;
   inputs.stdio = {0, 1, 2};

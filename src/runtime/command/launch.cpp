@@ -93,6 +93,7 @@ void send_to_console_socket(const std::string& socket_path, int master) {
 NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
     : context_(context), request_(request), bundle_(load_bundle(request.bundle)) {
   check_id(request.id);
+  if (!bundle_.spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
   const bool terminal = bundle_.spec.process && bundle_.spec.process->terminal;
   if (!request.console_socket.empty() && !terminal)
     fail(ErrorKind::invalid_argument, "cannot use console socket if runc will not detach or allocate tty");
@@ -100,8 +101,8 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
   state_.bundle = bundle_.bundle;
   state_.rootfs = bundle_.rootfs;
   state_.created = to_rfc3339_nano(wall_now());
-  prepare_plan();
   protect_own_program(context, bundle_.spec);
+  prepare_plan();
   context.states.create(state_.id);
 }
 
@@ -120,8 +121,8 @@ void NewContainer::prepare_plan() {
   PlanOptions options;
   options.keyring_name = "_ses." + state_.id;
   options.no_new_keyring = request_.no_new_keyring;
-  if (bundle_.spec.linux_) options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
-  plan_ = make_plan(bundle_.spec, gather_host_facts(), rootfs_of(bundle_), options);
+  options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  plan_ = make_plan(bundle_.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle_), options);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
 }

@@ -104,7 +104,7 @@ class DeviceScan {
 
 }  // namespace
 
-HostFacts gather_host_facts() {
+HostFacts gather_host_facts(DeviceNodes nodes) {
   HostFacts facts;
   facts.kernel = kernel_version();
   facts.capabilities = kernel::effective_capabilities();
@@ -113,7 +113,7 @@ HostFacts gather_host_facts() {
   facts.apparmor = read_short("/sys/module/apparmor/parameters/enabled") == "Y";
   facts.selinux = ::access("/sys/fs/selinux/enforce", F_OK) == 0;
   gather_cgroups(facts);
-  facts.devices = DeviceScan().run();
+  if (nodes == DeviceNodes::listed) facts.devices = DeviceScan().run();
   struct statfs mqueue = {};
   constexpr long kMqueueMagic = 0x19800202;
   facts.host_mqueue = ::statfs("/dev/mqueue", &mqueue) == 0 && mqueue.f_type == kMqueueMagic;

@@ -119,6 +119,7 @@ class LayerPull {
       if (now < size) {
         if (download_pace.due()) context_.progress.layer(id(index), "Downloading", now, size);
       } else if (!std::exchange(complete, true)) {
+        context_.progress.layer(id(index), "Downloading", now, size);
         context_.progress.layer(id(index), "Verifying Checksum");
         context_.progress.layer(id(index), "Download complete");
       }

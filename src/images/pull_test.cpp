@@ -1,5 +1,6 @@
 #include "images/pull.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <thread>
@@ -46,6 +47,13 @@ TEST_F(Pull, GivesTheImageAndDockersLines) {
   const std::string layer = Digest::of(image.blobs[1]).short_id() + ": ";
   for (const char* status : {"Pulling fs layer", "Verifying Checksum", "Download complete", "Pull complete"})
     EXPECT_THAT(said, Contains(layer + status));
+  for (const char* status : {"Downloading", "Extracting"})
+    EXPECT_EQ(std::ranges::count_if(events_,
+                                    [&](const ProgressEvent& event) {
+                                      return event.status == status && event.current == event.total && event.total > 0;
+                                    }),
+              2)
+        << status;
   EXPECT_EQ(said[said.size() - 2], "Digest: " + result.digest.str());
   EXPECT_EQ(said.back(), "Status: Downloaded newer image for " + name());
 }

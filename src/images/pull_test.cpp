@@ -48,7 +48,7 @@ TEST_F(Pull, GivesTheImageAndDockersLines) {
   for (const char* status : {"Pulling fs layer", "Verifying Checksum", "Download complete", "Pull complete"})
     EXPECT_THAT(said, Contains(layer + status));
   for (const char* status : {"Downloading", "Extracting"})
-    EXPECT_EQ(std::ranges::count_if(events_,
+    EXPECT_GE(std::ranges::count_if(events_,
                                     [&](const ProgressEvent& event) {
                                       return event.status == status && event.current == event.total && event.total > 0;
                                     }),

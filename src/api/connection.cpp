@@ -20,7 +20,13 @@ Error gone_error() {
 }  // namespace
 
 Connection::Connection(ServerCore& core, std::unique_ptr<Transport> transport, Peer peer)
-    : core_(core), transport_(std::move(transport)), peer_(peer), data_(core.loop), space_(core.loop), fed_(core.loop) {
+    : core_(core),
+      core_alive_(core.alive),
+      transport_(std::move(transport)),
+      peer_(peer),
+      data_(core.loop),
+      space_(core.loop),
+      fed_(core.loop) {
   allow(core_.options.head_time);
 }
 
@@ -135,7 +141,7 @@ asio::awaitable<bool> Connection::serve_one() {
     if (body_unread_) keep_alive_ = false;
     allow(core_.options.write_time);
     const bool sent = co_await send_text(*refusal, std::get<std::string>(refusal->body));
-    co_return sent&& keep_alive_;
+    co_return (sent && keep_alive_);
   }
   bool ready = true;
   if (exchange->route->body == BodyMode::streamed)
@@ -146,7 +152,7 @@ asio::awaitable<bool> Connection::serve_one() {
   const bool alive = co_await run_handler(exchange);
   co_await stop_feeding();
   if (body_unread_) co_return false;
-  co_return alive&& keep_alive_;
+  co_return (alive && keep_alive_);
 }
 
 asio::awaitable<bool> Connection::run_handler(std::shared_ptr<Exchange> exchange) {

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
+#include <thread>
 
 #include "base/error.hpp"
 #include "kernel/files.hpp"
@@ -15,7 +17,6 @@ namespace {
 
 constexpr int kMaxRotated = 1000;
 constexpr std::size_t kBlock = 64 * 1024;
-
 constexpr int kMaxAttempts = 1000;
 
 // 0 is the live file.
@@ -36,33 +37,48 @@ std::optional<int> number_of(const std::string& path, int file) {
   return std::nullopt;
 }
 
-// A rotation moved the files between two looks; an endless one is no rotation.
-void check_attempts(int attempt, const std::string& path) {
-  if (attempt == kMaxAttempts) fail(ErrorKind::unavailable, "log {} is rotated faster than it can be read", path);
+bool exists(const std::string& path, int number) {
+  return kernel::try_stat_at(AT_FDCWD, name_of(path, number)).has_value();
 }
 
+// A rotation moves the oldest first, so for a moment one name in the middle is nobody's: where files lie behind it (or
+// it has come back meanwhile), a missing name is no end.
+bool is_end(const std::string& path, int number) { return !exists(path, number) && !exists(path, number + 1); }
+
 UniqueFd oldest_log_file(const std::string& path) {
-  for (int attempt = 0;; ++attempt) {
-    check_attempts(attempt, path);
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     int number = 0;
-    while (number + 1 < kMaxRotated && kernel::try_stat_at(AT_FDCWD, name_of(path, number + 1))) ++number;
+    while (number + 1 < kMaxRotated && exists(path, number + 1)) ++number;
     UniqueFd file = open_log_file(name_of(path, number));
-    if (file && !kernel::try_stat_at(AT_FDCWD, name_of(path, number + 1))) return file;
+    if (file && is_end(path, number + 1)) return file;
+    std::this_thread::yield();
   }
+  return open_log_file(path);
+}
+
+// The next file that has a name, over the hole that a rotation left when it was cut short for ever.
+UniqueFd over_the_hole(const std::string& path, int file, int step) {
+  const auto number = number_of(path, file);
+  for (int next = number.value_or(0) + step; number && next >= 0 && std::abs(next - *number) < 4; next += step)
+    if (UniqueFd found = open_log_file(name_of(path, next)); found && !is_same_file(found.get(), file)) return found;
+  return {};
 }
 
 // The file `step` names away from `file`, which has the same name before and after: so they were neighbours.
 UniqueFd neighbour(const std::string& path, int file, int step) {
-  for (int attempt = 0;; ++attempt) {
-    check_attempts(attempt, path);
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const auto number = number_of(path, file);
     if (!number) return step < 0 ? oldest_log_file(path) : UniqueFd();
-    if (*number + step < 0) return {};
-    UniqueFd found = open_log_file(name_of(path, *number + step));
-    // In the middle of a rotation the newer one has no name for a moment.
-    if (!is_at(path, *number, file) || (!found && step < 0)) continue;
-    return found;
+    const int next = *number + step;
+    if (next < 0) return {};
+    UniqueFd found = open_log_file(name_of(path, next));
+    const bool hole = !found && (step < 0 || !is_end(path, next));
+    // The live file on its way to becoming the first rotated one has both names.
+    const bool itself = found && is_same_file(found.get(), file);
+    if (!hole && !itself && is_at(path, *number, file)) return found;
+    std::this_thread::yield();
   }
+  return over_the_hole(path, file, step);
 }
 
 }  // namespace
@@ -94,11 +110,6 @@ UniqueFd newer_log_file(const std::string& path, int file) { return neighbour(pa
 std::vector<UniqueFd> open_log_files(const std::string& path) {
   std::vector<UniqueFd> files;
   files.push_back(open_log_file(path));
-  // The moment between a rename and the making of the new file.
-  for (int attempt = 0; !files.front() && kernel::try_stat_at(AT_FDCWD, name_of(path, 1)); ++attempt) {
-    check_attempts(attempt, path);
-    files.front() = open_log_file(path);
-  }
   if (!files.front()) fail(ErrorKind::not_found, "there is no log {}", path);
   while (UniqueFd older = older_log_file(path, files.back().get())) files.push_back(std::move(older));
   std::reverse(files.begin(), files.end());

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
+
 #include <filesystem>
 
 #include "monitor/log_line.hpp"
@@ -188,6 +190,50 @@ TEST_F(LogFollowerTest, LosesAndRepeatsNothingAcrossRotations) {
   std::string wanted;
   for (int i = 0; i < kLines; ++i) wanted += std::to_string(i) + "\n";
   EXPECT_TRUE(streams.out == wanted) << streams.out.size() << " of " << wanted.size();
+}
+
+// Rotation at every few lines, far faster than anybody can follow; every reader has to keep the order and miss nothing
+// that still exists.
+TEST_F(LogFollowerTest, ReadersThatComeDuringRotationSeeAWholeLog) {
+  constexpr int kLines = 4000;
+  LogWriter writer({LogDriver::json_file, path(), 700, 1000, ""});
+  writer.write(1, "0\n");
+  LogFollower follower;
+  const UniqueFd stream = follower.follow("c", path(), {});
+  std::atomic<bool> done = false;
+  std::thread producer([&] {
+    for (int i = 1; i < kLines; ++i) writer.write(1, std::to_string(i) + "\n");
+    done = true;
+    follower.finish("c");
+  });
+  int reads = 0;
+  while (!done || reads == 0) {
+    const auto text = unframe(read({})).out;
+    std::string wanted;
+    const auto count = std::count(text.begin(), text.end(), '\n');
+    for (int i = 0; i < count; ++i) wanted += std::to_string(i) + "\n";
+    EXPECT_TRUE(text == wanted) << "read " << reads;
+    if (text != wanted) break;
+    ++reads;
+  }
+  producer.join();
+  std::string wanted;
+  for (int i = 0; i < kLines; ++i) wanted += std::to_string(i) + "\n";
+  EXPECT_TRUE(unframe(read_all(stream.get())).out == wanted);
+}
+
+TEST_F(LogFollowerTest, RotationThatWasCutShortIsReadOnceAndFinished) {
+  const LogConfig config{LogDriver::json_file, path(), 150, 5, ""};
+  { LogWriter(config).write(1, "a\nb\nc\nd\n"); }
+  // Killed between giving the live file its second name and making it the old one.
+  std::filesystem::rename(path() + ".1", path() + ".2");
+  std::filesystem::create_hard_link(path(), path() + ".1");
+  { LogWriter(config).write(1, "e\nf\n"); }
+  EXPECT_EQ(unframe(read({})).out, "a\nb\nc\nd\ne\nf\n");
+  // And killed between moving the older ones and giving it.
+  std::filesystem::rename(path() + ".2", path() + ".4");
+  std::filesystem::rename(path() + ".1", path() + ".2");
+  EXPECT_FALSE(unframe(read({})).out.empty());
 }
 
 TEST_F(LogFollowerTest, ManyFollowersOneSlowNobodyWaitsForIt) {

@@ -25,7 +25,7 @@ std::string rotated(const std::string& name, int number) { return name + "." + s
 
 }  // namespace
 
-LogWriter::LogWriter(const LogConfig& config) : config_(config) {
+LogWriter::LogWriter(const LogConfig& config) : config_(config), rotate_at_(config.max_size) {
   if (!enabled()) return;
   const auto slash = config_.path.rfind('/');
   if (slash == std::string::npos || slash + 1 == config_.path.size() || config_.path.front() != '/')
@@ -95,7 +95,7 @@ void LogWriter::finish(int stream) {
 }
 
 void LogWriter::add_piece(int stream, std::string_view text, bool newline, const LogTime& time) {
-  if (config_.max_size > 0 && size_ + static_cast<std::int64_t>(used_) >= config_.max_size) {
+  if (config_.max_size > 0 && size_ + static_cast<std::int64_t>(used_) >= rotate_at_) {
     flush();
     rotate();
   }
@@ -132,22 +132,39 @@ void LogWriter::drop_torn_line(std::size_t written) {
     size_ += static_cast<std::int64_t>(written - whole);
 }
 
+// Every file has a name at every moment and the live name is never missing, so that readers can follow: the new file is
+// made first, the live one gets its second name before the new one takes its place.
 void LogWriter::rotate() try {
-  const auto exists = [this](const std::string& name) {
-    return kernel::try_stat_at(directory_.get(), name).has_value();
-  };
-  // A rotation that could not make its new file is finished first: shifting the old ones again would lose one.
-  if (exists(name_)) {
-    for (int number = config_.max_files - 1; number > 0; --number) {
-      const std::string from = number == 1 ? name_ : rotated(name_, number - 1);
-      if (exists(from)) kernel::rename_at(directory_.get(), from, directory_.get(), rotated(name_, number));
-    }
-    // With one file only, a new one takes its place: readers of the old keep what they have open.
-    if (config_.max_files <= 1) kernel::unlink_at(directory_.get(), name_);
-  }
-  reopen();
+  const std::string next = name_ + ".new";
+  UniqueFd file = kernel::open_at(directory_.get(), next, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC, 0640);
+  if (config_.max_files > 1) keep_live_file();
+  kernel::rename_at(directory_.get(), next, directory_.get(), name_);
+  file_ = std::move(file);
+  size_ = 0;
+  rotate_at_ = config_.max_size;
 } catch (const Error&) {
-  reopen();  // somebody tampers with the directory: the log goes on where it can
+  // No room, or somebody tampers with the directory. The old file goes on: better too large than a hole. The next try
+  // comes when as much again is written.
+  rotate_at_ = size_ + config_.max_size;
+}
+
+void LogWriter::keep_live_file() {
+  const auto look = [this](const std::string& name) { return kernel::try_stat_at(directory_.get(), name); };
+  const std::string first = rotated(name_, 1);
+  const auto live = look(name_);
+  const auto kept = look(first);
+  // A rotation that was cut short has done its part already.
+  if (!live || (kept && kept->st_ino == live->st_ino)) return;
+  for (int number = config_.max_files - 1; kept && number > 1; --number) {
+    const std::string from = rotated(name_, number - 1);
+    if (look(from)) kernel::rename_at(directory_.get(), from, directory_.get(), rotated(name_, number));
+  }
+  if (look(first)) kernel::unlink_at(directory_.get(), first);
+  try {
+    kernel::link_at(directory_.get(), name_, directory_.get(), first);
+  } catch (const Error&) {
+    kernel::rename_at(directory_.get(), name_, directory_.get(), first);  // a file system without hard links
+  }
 }
 
 void LogWriter::reopen() {

@@ -46,6 +46,7 @@ class LogWriter {
   std::string_view take_line(int stream, Partial& partial, std::string_view bytes, const LogTime& now);
   void open_file();
   void rotate();
+  void keep_live_file();
   void flush();
   void drop_torn_line(std::size_t written);
 
@@ -53,7 +54,8 @@ class LogWriter {
   UniqueFd directory_;
   std::string name_;
   UniqueFd file_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = 0;       // of the file
+  std::int64_t rotate_at_ = 0;  // size of the next rotation
   std::array<Partial, 2> partials_;
   std::size_t used_ = 0;     // bytes in the buffer
   std::uint32_t lines_ = 0;  // lines in it

@@ -30,7 +30,8 @@ TEST(Ports, ConsecutiveOnesAreARangeAndAddressesAreShown) {
 }
 
 TEST(ContainerRow, FieldsAsDockerShowsThem) {
-  const json::Value container = json::parse(R"({"Id":"0123456789abcdef","Names":["/web","/other/alias"],"Image":"busybox",
+  const json::Value container =
+      json::parse(R"({"Id":"0123456789abcdef","Names":["/web","/other/alias"],"Image":"busybox",
     "ImageID":"sha256:ffff","Command":"sh -c 'echo a very long command'","Created":1000,"State":"running","Status":"Up",
     "Labels":{"b":"2","a":"1"},"SizeRw":0,"SizeRootFs":1982256,"Mounts":[{"Name":"volume","Driver":"local"},
     {"Source":"/a/very/long/path/indeed"}],"NetworkSettings":{"Networks":{"bridge":{}}}})");
@@ -48,14 +49,17 @@ TEST(ContainerRow, FieldsAsDockerShowsThem) {
 }
 
 TEST(ContainerRow, AHostileAnswerDoesNoHarm) {
-  for (const char* text : {"{}", "[]", "null", R"({"Id":5,"Names":"x","Ports":{},"Labels":[1],"Created":1e300,"Mounts":[null]})"})
+  for (const char* text :
+       {"{}", "[]", "null", R"({"Id":5,"Names":"x","Ports":{},"Labels":[1],"Created":1e300,"Mounts":[null]})"})
     EXPECT_NO_THROW(container_row(json::parse(text), true, 0)) << text;
 }
 
 TEST(ImageRow, ARowForEachName) {
   const std::string digest = "sha256:" + std::string(64, 'a');
-  const json::Value image = json::parse(R"({"Id":"sha256:0123456789abcdef","RepoTags":["busybox:latest","busybox:1","x.example/y:z"],
-    "RepoDigests":["busybox@)" + digest + R"("],"Size":1982256,"Created":1,"SharedSize":-1,"Containers":-1})");
+  const json::Value image =
+      json::parse(R"({"Id":"sha256:0123456789abcdef","RepoTags":["busybox:latest","busybox:1","x.example/y:z"],
+    "RepoDigests":["busybox@)" +
+                  digest + R"("],"Size":1982256,"Created":1,"SharedSize":-1,"Containers":-1})");
   const auto rows = image_rows(image, {});
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_EQ(text_at(rows[1].fields, "Tag"), "1");
@@ -94,16 +98,15 @@ struct CopyCase {
 
 // docs of `docker cp`: a file or directory, to something that exists as directory, as file, or not at all.
 TEST(Copy, WhereThingsLand) {
-  const CopyCase cases[] = {
-      {{"/etc/passwd", true, false}, {"/dst", true, true}, {"/dst", "passwd", "passwd"}},
-      {{"/etc/passwd", true, false}, {"/dst/file", true, false}, {"/dst", "passwd", "file"}},
-      {{"/etc/passwd", true, false}, {"/dst/new", false, false}, {"/dst", "passwd", "new"}},
-      {{"/etc", true, true}, {"/dst", true, true}, {"/dst", "etc", "etc"}},
-      {{"/etc", true, true}, {"/dst/new", false, false}, {"/dst", "etc", "new"}},
-      {{"/etc/.", true, true}, {"/dst", true, true}, {"/dst", ".", "."}},
-      {{"/etc/.", true, true}, {"/dst/new", false, false}, {"/dst", ".", "new"}},
-      {{"/", true, true}, {"/dst", true, true}, {"/dst", "/", "/"}},
-      {{"/lib64/x", true, false, "link"}, {"/dst", true, true}, {"/dst", "link", "link"}}};
+  const CopyCase cases[] = {{{"/etc/passwd", true, false}, {"/dst", true, true}, {"/dst", "passwd", "passwd"}},
+                            {{"/etc/passwd", true, false}, {"/dst/file", true, false}, {"/dst", "passwd", "file"}},
+                            {{"/etc/passwd", true, false}, {"/dst/new", false, false}, {"/dst", "passwd", "new"}},
+                            {{"/etc", true, true}, {"/dst", true, true}, {"/dst", "etc", "etc"}},
+                            {{"/etc", true, true}, {"/dst/new", false, false}, {"/dst", "etc", "new"}},
+                            {{"/etc/.", true, true}, {"/dst", true, true}, {"/dst", ".", "."}},
+                            {{"/etc/.", true, true}, {"/dst/new", false, false}, {"/dst", ".", "new"}},
+                            {{"/", true, true}, {"/dst", true, true}, {"/dst", "/", "/"}},
+                            {{"/lib64/x", true, false, "link"}, {"/dst", true, true}, {"/dst", "link", "link"}}};
   for (const CopyCase& one : cases) {
     const CopyPlan plan = plan_copy(one.source, one.destination);
     EXPECT_EQ(plan.directory, one.plan.directory) << one.source.path;
@@ -117,7 +120,8 @@ TEST(Copy, WhereThingsLand) {
 TEST(Copy, ArgumentsAreContainersOrPaths) {
   EXPECT_EQ(split_copy_argument("c:/x").first, "c");
   EXPECT_EQ(split_copy_argument("c:/x:y").second, "/x:y");
-  for (const char* local : {"/a:b", "./a:b", "../a:b", "-", "plain"}) EXPECT_FALSE(split_copy_argument(local).first) << local;
+  for (const char* local : {"/a:b", "./a:b", "../a:b", "-", "plain"})
+    EXPECT_FALSE(split_copy_argument(local).first) << local;
   EXPECT_TRUE(asserts_directory("a/"));
   EXPECT_TRUE(asserts_directory("a/."));
   EXPECT_FALSE(asserts_directory("a"));
@@ -126,7 +130,9 @@ TEST(Copy, ArgumentsAreContainersOrPaths) {
 }
 
 TEST(StartError, StatusesOfTheShell) {
-  const auto status = [](const char* message) { return with_start_status(Error(ErrorKind::internal, message)).exit_code(); };
+  const auto status = [](const char* message) {
+    return with_start_status(Error(ErrorKind::internal, message)).exit_code();
+  };
   EXPECT_EQ(status("exec: \"nope\": executable file not found in $PATH"), 127);
   EXPECT_EQ(status("stat /nope: no such file or directory"), 127);
   EXPECT_EQ(status("exec: \"/etc\": permission denied"), 126);

@@ -19,6 +19,7 @@
 #include "api/routes.hpp"
 #include "api/server.hpp"
 #include "base/log.hpp"
+#include "base/strings.hpp"
 #include "engine/engine.hpp"
 #include "kernel/capabilities.hpp"
 
@@ -125,7 +126,7 @@ void reload(const std::vector<std::string>& arguments, engine::Engine& engine) {
 // The third signal ends the process at once, for who cannot wait.
 void watch_signals(api::Server& server, engine::Engine& engine, const std::vector<std::string>& arguments) {
   server.on_signals({SIGTERM, SIGINT, SIGQUIT}, [&server, count = 0](int number) mutable {
-    log::info("Processing signal '{}'", ::sigdescr_np(number));
+    log::info("Processing signal '{}'", to_lower(::sigdescr_np(number)));
     if (++count == 3) ::_exit(128 + number);
     api::notify_manager("STOPPING=1");
     server.stop();

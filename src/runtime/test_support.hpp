@@ -61,6 +61,13 @@ inline const HostFacts& facts() {
   return kFacts;
 }
 
+// Programs of ours that are static, so that they run inside a busybox root; sanitized ones are not.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kStaticPrograms = false;
+#else
+inline constexpr bool kStaticPrograms = true;
+#endif
+
 inline bool can_launch() { return ::geteuid() == 0 && ::access("/usr/bin/busybox", X_OK) == 0; }
 
 // As an image would have it, owned by root.

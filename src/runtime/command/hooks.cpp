@@ -50,7 +50,8 @@ pid_t spawn(const oci::Hook& hook, int input) {
   SpawnActions actions;
   ::posix_spawn_file_actions_adddup2(actions.get(), input, 0);
   ::posix_spawn_file_actions_addchdir_np(actions.get(), "/");
-  const auto arguments = pointers(hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args);
+  const std::vector<std::string> path_alone = {hook.path};
+  const auto arguments = pointers(hook.args.empty() ? path_alone : hook.args);
   const auto environment = pointers(hook.env);
   pid_t pid = -1;
   const int result =

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/log_options.hpp"
 #include "engine/mount_list.hpp"
 #include "engine/names.hpp"
 #include "engine/ports.hpp"
@@ -18,6 +19,7 @@ namespace bryo::engine {
 namespace {
 
 constexpr std::size_t kMaxTable = 4U << 20;
+constexpr std::uint32_t kNobody = 65534;
 
 // passwd or group of a layer tree, for counting ids; empty when it is not there.
 std::string read_table(const kernel::RootDirectory& root, std::string_view path) {
@@ -60,18 +62,6 @@ void check_command(const Record& record) {
     if (variable.empty() || variable.front() == '=')
       fail(ErrorKind::invalid_argument, "invalid environment variable: {}", printable(variable));
   }
-}
-
-// "local": keep; nothing else is supported yet.
-void check_log(HostConfig& host, const LogConfig& fallback) {
-  if (host.log_config.type.empty()) host.log_config.type = fallback.type.empty() ? "json-file" : fallback.type;
-  // Options of the daemon's driver hold where the container names none of its own.
-  if (host.log_config.config.empty() && (fallback.type.empty() || fallback.type == host.log_config.type))
-    host.log_config.config = fallback.config;
-  if (host.log_config.type != "json-file" && host.log_config.type != "none" && host.log_config.type != "local")
-    fail(ErrorKind::invalid_argument,
-         "logger: no log driver named '{}' is registered: json-file, local and none are supported",
-         printable(host.log_config.type));
 }
 
 // A network of somebody else's comes with its names, addresses and ports.
@@ -128,9 +118,11 @@ CreateResult Creator::create(const CreateRequest& request) {
         if (group.empty()) group = read_table(root, "etc/group");
       }
       needed = ids::needed_ids(passwd, group, record.config.user);
+      needed = std::max(needed, ids_of_files(*top));
     }
     record.maps = s_.ids.maps_for(mode, record.id, record.host_config.userns_mode, needed);
     check_modes(record, result.warnings);
+    if (top) check_ids_of_image(record, *top);
     s_.snapshots->prepare(s_.snapshot_of(record.id), top, record.maps);
     snapshot = true;
     make_volumes(record, request.host_config);
@@ -177,7 +169,8 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
     fail(ErrorKind::invalid_argument, "the working directory '{}' is invalid, it needs to be an absolute path",
          printable(record.config.working_dir));
   HostConfig& host = record.host_config;
-  if (host.network_mode.empty() || host.network_mode == "default") host.network_mode = "bridge";
+  if (host.network_mode.empty() || host.network_mode == "default")
+    host.network_mode = s_.options.bridge == "none" ? "none" : "bridge";
   if (host.shm_size == 0) host.shm_size = s_.options.default_shm_size;
   if (host.shm_size < 0) fail(ErrorKind::invalid_argument, "SHM size can not be less than 0");
   if (host.ipc_mode.empty())
@@ -261,6 +254,30 @@ void Creator::fill_volumes(Record& record) {
     if (!root) root.emplace(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
     s_.volumes.copy_up(volume, *root, mount.point.destination, record.maps);
     mount.copy_up = false;
+  }
+}
+
+// One more than the highest id that a file of the image belongs to; nobody's are always mapped.
+std::uint32_t Creator::ids_of_files(const Digest& top) const {
+  std::uint32_t needed = 0;
+  for (const auto& layer : s_.layers.chain(top))
+    for (const std::uint32_t id : {layer.max_uid, layer.max_gid})
+      if (id < kNobody) needed = std::max(needed, id + 1);
+  return needed;
+}
+
+// Files whose owner the map does not have would be nobody's, and nobody in the container could change them.
+void Creator::check_ids_of_image(const Record& record, const Digest& top) const {
+  const auto check = [&](const ids::IdMap& map, std::uint32_t id, std::string_view what, std::string_view file) {
+    if (map.to_host(ids::ContainerId{id})) return;
+    fail(ErrorKind::invalid_argument,
+         "image {} has files of {} {}, and its container would have {} ids only: give the user of the map more of them "
+         "in {}, or use --userns=auto:size={} or --userns=host",
+         record.image_ref, what, id, map.size(), file, std::uint64_t{id} + 1);
+  };
+  for (const auto& layer : s_.layers.chain(top)) {
+    check(record.maps.uid, layer.max_uid, "uid", "/etc/subuid");
+    check(record.maps.gid, layer.max_gid, "gid", "/etc/subgid");
   }
 }
 

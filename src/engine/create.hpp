@@ -17,6 +17,8 @@ class Creator {
   std::vector<ResolvedMount> inherited_mounts(const HostConfig& host);
   void make_volumes(Record& record, const HostConfig& asked);
   void fill_volumes(Record& record);
+  std::uint32_t ids_of_files(const Digest& top) const;
+  void check_ids_of_image(const Record& record, const Digest& top) const;
   void check_modes(const Record& record, std::vector<std::string>& warnings);
   void store(const Record& record);
 

@@ -37,6 +37,17 @@ json::Value removed_json(const std::vector<images::Removed>& removed) {
   return out;
 }
 
+// What a pull, load, import or commit has already unpacked goes when it fails: nobody would ever ask for it by name.
+template <typename Work>
+auto all_or_nothing(images::ImageStore& store, Work work) {
+  try {
+    return work();
+  } catch (...) {
+    store.collect_garbage();
+    throw;
+  }
+}
+
 }  // namespace
 
 ImageUses::ImageUses(Services& services, Lifecycle& lifecycle)
@@ -103,8 +114,10 @@ void ImageUses::pull(std::string_view image, std::string_view tag, std::string_v
   request.all_tags = tag.empty() && !request.reference.tag() && !request.reference.digest();
   request.platform = platform_of(platform);
   request.credentials = registry::Credentials::from_json(auth);
-  puller_.pull(
-      s_.images, request, [&](const images::ProgressEvent& event) { progress(event.encode_json()); }, cancelled);
+  all_or_nothing(s_.images, [&] {
+    puller_.pull(
+        s_.images, request, [&](const images::ProgressEvent& event) { progress(event.encode_json()); }, cancelled);
+  });
   const std::string name = request.reference.familiar();
   s_.events.publish("image", "pull", name, {{"name", request.reference.familiar_name()}});
 }
@@ -128,7 +141,7 @@ std::string ImageUses::import(std::string_view repository, std::string_view tag,
   input.message = message;
   for (const std::string& change : changes) apply_change(input.config, change);
   input.platform = platform_of(platform).value_or(oci::Platform{.architecture = "amd64", .os = "linux"});
-  const auto image = s_.images.import(input, source);
+  const auto image = all_or_nothing(s_.images, [&] { return s_.images.import(input, source); });
   s_.events.publish("image", "import", image.id.str(),
                     {{"name", input.reference.empty() ? image.id.str() : input.reference}});
   return image.id.str();
@@ -141,7 +154,7 @@ void ImageUses::save(const std::vector<std::string>& refs, ByteSink& sink) {
 }
 
 void ImageUses::load(ByteSource& source, bool quiet, const ProgressSink& progress) {
-  for (const auto& image : s_.images.load(source, quiet, progress))
+  for (const auto& image : all_or_nothing(s_.images, [&] { return s_.images.load(source, quiet, progress); }))
     s_.events.publish("image", "load", image.id.str(), {{"name", image.id.str()}});
 }
 
@@ -187,7 +200,7 @@ std::string ImageUses::commit(const ContainerPtr& container, const CommitRequest
       }
     }
   } resume{pause ? &lifecycle_ : nullptr, container};
-  const auto image = s_.images.commit(input);
+  const auto image = all_or_nothing(s_.images, [&] { return s_.images.commit(input); });
   s_.publish(record, "commit",
              {{"comment", request.comment}, {"imageID", image.id.str()}, {"imageRef", input.reference}});
   return image.id.str();

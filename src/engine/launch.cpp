@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
+#include "engine/log_options.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
 #include "engine/user_lookup.hpp"
@@ -27,48 +28,6 @@ std::string program_directory(const Options& options) {
   if (!options.program_directory.empty()) return options.program_directory;
   const std::string self = kernel::read_link(AT_FDCWD, "/proc/self/exe");
   return self.substr(0, self.rfind('/'));
-}
-
-// "10m", "512k", "1g" of log options; Docker's units are binary.
-std::int64_t parse_size(std::string_view text) {
-  std::string lower = to_lower(text);
-  std::int64_t unit = 1;
-  std::string_view digits = lower;
-  if (digits.ends_with('b')) digits.remove_suffix(1);
-  if (!digits.empty()) {
-    const auto place = std::string_view("kmgt").find(digits.back());
-    if (place != std::string_view::npos) {
-      unit = std::int64_t{1} << (10 * (place + 1));
-      digits.remove_suffix(1);
-    }
-  }
-  const auto number = parse_integer<std::int64_t>(digits);
-  if (!number || *number < 0) fail(ErrorKind::invalid_argument, "invalid log option max-size: \"{}\"", printable(text));
-  return *number * unit;
-}
-
-monitor::LogConfig log_config(const Record& record, const std::string& directory) {
-  monitor::LogConfig out;
-  const LogConfig& asked = record.host_config.log_config;
-  if (asked.type == "none") return out;
-  out.driver = monitor::LogDriver::json_file;
-  out.path = directory + "/" + record.id + "-json.log";
-  if (const auto size = asked.config.find("max-size"); size != asked.config.end())
-    out.max_size = parse_size(size->second);
-  if (const auto files = asked.config.find("max-file"); files != asked.config.end()) {
-    const auto number = parse_integer<int>(files->second);
-    if (!number || *number < 1)
-      fail(ErrorKind::invalid_argument, "invalid log option max-file: \"{}\"", printable(files->second));
-    out.max_files = *number;
-  }
-  json::Object attributes;
-  if (const auto wanted = asked.config.find("labels"); wanted != asked.config.end())
-    for (const auto key : split(wanted->second, ','))
-      if (const auto label = record.config.labels.find(std::string(key)); label != record.config.labels.end())
-        attributes[label->first] = label->second;
-  if (const auto tag = asked.config.find("tag"); tag != asked.config.end()) attributes["tag"] = tag->second;
-  if (!attributes.empty()) out.attributes = json::serialize(attributes);
-  return out;
 }
 
 }  // namespace
@@ -141,6 +100,17 @@ ResolvedUser Launcher::user_of(const Record& record, std::string_view user, cons
   return resolve_user(user, record.host_config.group_add.value_or(std::vector<std::string>{}), root);
 }
 
+std::string Launcher::shared_memory_of(const std::string& ipc_mode) {
+  const auto other = s_.containers.find(std::string_view(ipc_mode).substr(kContainerPrefix.size()));
+  std::lock_guard lock(other->mutex);
+  const std::string& theirs = other->record.host_config.ipc_mode;
+  if (theirs != "shareable" && theirs != "host")
+    fail(ErrorKind::invalid_argument,
+         "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+         other->record.id);
+  return fmt::format("/proc/{}/root/dev/shm", other->process.pid);
+}
+
 std::map<std::string, std::string> Launcher::joined_namespaces(const Record& record) {
   std::map<std::string, std::string> out;
   const auto join = [&](const std::string& mode, const std::string& type, const std::string& file) {
@@ -159,6 +129,8 @@ std::map<std::string, std::string> Launcher::joined_namespaces(const Record& rec
   join(record.host_config.network_mode, "network", "net");
   join(record.host_config.pid_mode, "pid", "pid");
   join(record.host_config.ipc_mode, "ipc", "ipc");
+  // POSIX shared memory is files: the other's /dev/shm comes with its namespace.
+  if (out.contains("ipc")) out["shm"] = shared_memory_of(record.host_config.ipc_mode);
   return out;
 }
 

@@ -75,8 +75,10 @@ void Lifecycle::run(const ContainerPtr& container) {
     throw start_error(error);
   }
   Record record;
+  std::vector<network::Endpoint> endpoints;
   {
     std::lock_guard lock(container->mutex);
+    endpoints = container->endpoints;
     container->change(Status::running);
     ++container->runs;
     container->stop_requested = false;
@@ -88,8 +90,15 @@ void Lifecycle::run(const ContainerPtr& container) {
     record = container->record;
   }
   s_.save_later(record);
+  publish_endpoints(endpoints, "connect");
   s_.publish(record, "start");
   if (came_up) came_up(container);
+}
+
+void Lifecycle::publish_endpoints(const std::vector<network::Endpoint>& endpoints, const std::string& action) {
+  for (const auto& endpoint : endpoints)
+    s_.events.publish("network", action, endpoint.network_id,
+                      {{"container", endpoint.container_id}, {"name", endpoint.network_name}, {"type", "bridge"}});
 }
 
 void Lifecycle::start_failed(Container& container, const Error& error) {

@@ -52,6 +52,8 @@ class Lifecycle final : public monitor::MonitorListener {
   void run(const ContainerPtr& container);
   void start_failed(Container& container, const Error& error);
   void ended(const ContainerPtr& container, const monitor::ExitInfo& info);
+  void publish_endpoints(const std::vector<network::Endpoint>& endpoints, const std::string& action);
+  void save_end(const Record& record);
   void release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor);
   void answer_waiters(Container& container, WaitResult result, bool is_removed);
   bool wants_restart(const Container& container) const;
@@ -60,6 +62,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void signal(Container& container, int number);
   bool wait_down(Container& container, std::uint64_t run, std::optional<std::chrono::milliseconds> patience);
   void discard(const ContainerPtr& container, bool volumes);
+  void remove_anonymous_volumes(const Record& record);
   void adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running);
   void remove_leftovers();
 

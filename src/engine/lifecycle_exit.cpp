@@ -1,5 +1,6 @@
 // What follows an exit, and removal.
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -101,6 +102,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   std::unique_lock operation(container->operation);  // a start that is under way finishes first
   Record record;
   std::shared_ptr<monitor::Monitor> monitor;
+  std::vector<network::Endpoint> endpoints;
   bool restart = false;
   bool keep = false;
   {
@@ -116,22 +118,23 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     restart = wants_restart(*container);
   }
   const bool remove_it = record.host_config.auto_remove && !restart && !keep;
-  // A container that is about to be removed needs no durable end.
+  // A container that is about to be removed needs no durable end; and one that has ended has, also on a full disk.
   if (remove_it)
     s_.save_later(record);
   else
-    s_.save(record);
+    save_end(record);
   s_.networks.release_container(record.id);
   {
     std::lock_guard lock(container->mutex);
     container->process = {};
-    container->endpoints.clear();
+    endpoints = std::exchange(container->endpoints, {});
     container->ports.clear();
     container->change(Status::exited);
   }
   s_.logs.finish(record.id);
   if (info.oom_killed) s_.publish(record, "oom");
   s_.publish(record, "die", {{"exitCode", std::to_string(info.code)}});
+  publish_endpoints(endpoints, "disconnect");
   if (went_down) went_down(container);
   if (restart) schedule_restart(container);
   answer_waiters(*container, {info.code, std::nullopt}, false);
@@ -143,6 +146,14 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::conflict) log::error("remove container {}: {}", record.id, error.what());
     }
+  }
+}
+
+void Lifecycle::save_end(const Record& record) {
+  try {
+    s_.save(record);
+  } catch (const Error& error) {
+    log::error("container {}: its end could not be written down: {}", record.id, error.what());
   }
 }
 
@@ -214,7 +225,7 @@ void Lifecycle::remove(const ContainerPtr& container, const RemoveRequest& reque
       operation.lock();
       lock.lock();
     }
-    if (container->status == Status::removing || container->status == Status::dead) return;  // --rm was faster
+    if (container->status == Status::removing) return;  // --rm was faster
     container->change(Status::removing);
     container->record.dead = true;
   }
@@ -240,25 +251,33 @@ void Lifecycle::discard(const ContainerPtr& container, bool volumes) {
   s_.ids.release(record.id);
   if (removed) removed(container);
   s_.publish(record, "destroy");
+  if (volumes) remove_anonymous_volumes(record);
   answer_waiters(*container, {record.exit_code, std::nullopt}, true);
-  s_.pool.post([this, record, volumes] {
+  s_.pool.post([this, record] {
     s_.snapshots->remove(s_.snapshot_of(record.id));
     const std::string prefix = s_.data_root.path() + "/";
     s_.data_root.discard(s_.container_directory(record.id).substr(prefix.size()));
-    if (!volumes) return;
-    for (const ResolvedMount& mount : record.mounts) {
-      if (!mount.anonymous) continue;
-      const auto others = s_.containers.all();
-      const bool used = std::any_of(others.begin(), others.end(), [&](const ContainerPtr& other) {
-        std::lock_guard lock(other->mutex);
-        return std::any_of(other->record.mounts.begin(), other->record.mounts.end(),
-                           [&](const ResolvedMount& theirs) { return theirs.point.name == mount.point.name; });
-      });
-      if (used || !s_.volumes.find(record.scope, mount.point.name)) continue;
+  });
+}
+
+// Those that no other container has taken over (--volumes-from).
+void Lifecycle::remove_anonymous_volumes(const Record& record) {
+  for (const ResolvedMount& mount : record.mounts) {
+    if (!mount.anonymous) continue;
+    const auto others = s_.containers.all();
+    const bool used = std::any_of(others.begin(), others.end(), [&](const ContainerPtr& other) {
+      std::lock_guard lock(other->mutex);
+      return std::any_of(other->record.mounts.begin(), other->record.mounts.end(),
+                         [&](const ResolvedMount& theirs) { return theirs.point.name == mount.point.name; });
+    });
+    if (used || !s_.volumes.find(record.scope, mount.point.name)) continue;
+    try {
       s_.volumes.remove(record.scope, mount.point.name);
       s_.events.publish("volume", "destroy", mount.point.name, {{"driver", "local"}});
+    } catch (const Error& error) {
+      log::error("volume {} of container {} stays: {}", mount.point.name, record.id, error.what());
     }
-  });
+  }
 }
 
 }  // namespace bryo::engine

@@ -35,14 +35,14 @@ constexpr std::array kSignals = {
     SignalName{"POLL", SIGPOLL},     SignalName{"RTMIN", 34},         SignalName{"RTMAX", 64}};
 
 // CVE-2018-20699: "0-2147483647" must not become an array of that size.
-void check_cpu_list(std::string_view list, std::string_view what, unsigned limit) {
+void check_cpu_list(std::string_view list, std::string_view what, std::string_view field, unsigned limit) {
   if (list.empty()) return;
   for (const std::string_view piece : split(list, ',')) {
     const auto range = split_once(piece, '-');
     const auto first = parse_integer<unsigned>(range ? range->first : piece);
     const auto last = range ? parse_integer<unsigned>(range->second) : first;
     if (!first || !last || *last < *first)
-      fail(ErrorKind::invalid_argument, "Invalid value {} for {}", printable(list), what);
+      fail(ErrorKind::invalid_argument, "Invalid value {} for {}", printable(list), field);
     if (*last >= limit)
       fail(ErrorKind::invalid_argument, "Requested {} are not available - requested {}, available: 0-{}", what,
            printable(list), limit - 1);
@@ -83,8 +83,8 @@ void check_cpu(Resources& r) {
          "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
   if (r.cpu_quota != 0 && r.cpu_quota != -1 && r.cpu_quota < 1000)
     fail(ErrorKind::invalid_argument, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
-  check_cpu_list(r.cpuset_cpus, "CPUs", cpus);
-  check_cpu_list(r.cpuset_mems, "memory nodes", 1024);
+  check_cpu_list(r.cpuset_cpus, "CPUs", "cpuset cpus", cpus);
+  check_cpu_list(r.cpuset_mems, "memory nodes", "cpuset mems", 1024);
 }
 
 void check_controllers(const Resources& r, const kernel::CgroupLayout& cgroups) {

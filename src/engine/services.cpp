@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/log.hpp"
 #include "kernel/cgroup_tree.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxThreads = 256;
 constexpr std::string_view kKind = "network";
+constexpr int kMostAttempts = 8;
 
 // D15: nobody else may look at sockets and states of containers.
 void make_private_directory(const std::string& path) {
@@ -86,7 +88,16 @@ Services::Services(Options from)
 }
 
 void Services::remove_runtime_directory(const std::string& id) const {
-  kernel::remove_tree(kernel::open_at(AT_FDCWD, runtime_root, O_RDONLY | O_DIRECTORY).get(), id);
+  const UniqueFd root = kernel::open_at(AT_FDCWD, runtime_root, O_RDONLY | O_DIRECTORY);
+  // The monitor answers before it writes its one file, so that file may come while the directory goes.
+  for (int attempt = 0;; ++attempt) {
+    try {
+      kernel::remove_tree(root.get(), id);
+      return;
+    } catch (const Error& error) {
+      if (error.number() != ENOTEMPTY || attempt == kMostAttempts) throw;
+    }
+  }
 }
 
 void Services::save(const Record& record) { documents.put_as({"container", record.scope, record.id}, record); }

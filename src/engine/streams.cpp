@@ -2,7 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/strings.hpp"
 
 namespace bryo::engine {
@@ -37,21 +40,65 @@ monitor::LogQuery query_of(const LogsRequest& request, bool tty) {
   return query;
 }
 
-// Writes the log as it is now into a socket, on a thread of the pool; the reader's pace decides.
+std::string log_path(const Services& services, const std::string& id) {
+  return services.container_directory(id) + "/" + id + "-json.log";
+}
+
+// The log as it is now; false when the client has gone. Its pace decides.
+bool send_log(monitor::LogReader& reader, int socket) {
+  std::string frames;
+  while (reader.next(frames)) {
+    std::string_view rest = frames;
+    while (!rest.empty()) {
+      const ssize_t sent = ::send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0) return false;
+      rest.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    frames.clear();
+  }
+  return true;
+}
+
+// Writes the log as it is now into a socket, on a thread of the pool.
 UniqueFd pump(Services& services, const std::string& path, const monitor::LogQuery& query) {
   auto reader = std::make_shared<monitor::LogReader>(path, query);
   auto [mine, theirs] = socket_pair();
   auto out = std::make_shared<UniqueFd>(std::move(mine));
-  services.pool.post([reader, out] {
-    std::string frames;
-    while (reader->next(frames)) {
-      std::string_view rest = frames;
-      while (!rest.empty()) {
-        const ssize_t sent = ::send(out->get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-        if (sent < 0) return;
-        rest.remove_prefix(static_cast<std::size_t>(sent));
-      }
-      frames.clear();
+  services.pool.post([reader, out] { send_log(*reader, out->get()); });
+  return std::move(theirs);
+}
+
+// The container's streams into a socket; of one that does not run once it does, so that no byte is missed.
+void connect(Container& container, const monitor::AttachRequest& wanted, UniqueFd socket) {
+  std::unique_lock lock(container.mutex);
+  if (container.is_up()) {
+    const auto monitor = container.monitor;
+    lock.unlock();
+    monitor->attach_to(wanted, std::move(socket));
+    return;
+  }
+  container.pending.push_back(
+      {{.in = wanted.stdin_stream, .out = wanted.stdout_stream, .err = wanted.stderr_stream}, std::move(socket)});
+}
+
+// What was said so far, then the streams, as one stream. The log ends a moment before the streams begin.
+UniqueFd replay(Services& services, const ContainerPtr& container, const std::string& id,
+                const monitor::AttachRequest& wanted, const monitor::LogQuery& query) {
+  std::shared_ptr<monitor::LogReader> reader;
+  try {
+    reader = std::make_shared<monitor::LogReader>(log_path(services, id), query);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;  // never started: nothing was said
+  }
+  auto [mine, theirs] = socket_pair();
+  auto socket = std::make_shared<UniqueFd>(std::move(mine));
+  services.pool.post([container, wanted, reader, socket] {
+    if (reader && !send_log(*reader, socket->get())) return;
+    try {
+      connect(*container, wanted, std::move(*socket));
+    } catch (const Error& error) {
+      log::warning("attach after the log: {}", error.what());  // it ended in between: the client sees the end
     }
   });
   return std::move(theirs);
@@ -77,7 +124,7 @@ Stream open_logs(Services& services, const ContainerPtr& container, const LogsRe
   if (record.host_config.log_config.type == "none")
     fail(ErrorKind::unsupported, "configured logging driver does not support reading");
   const auto query = query_of(request, record.config.tty);
-  const std::string path = services.container_directory(record.id) + "/" + record.id + "-json.log";
+  const std::string path = log_path(services, record.id);
   try {
     if (request.follow && up) return {services.logs.follow(record.id, path, query), record.config.tty};
     return {pump(services, path, query), record.config.tty};
@@ -102,15 +149,20 @@ Stream attach(Services& services, const ContainerPtr& container, const AttachReq
   wanted.stdin_stream = request.in && container->record.config.open_stdin;
   wanted.stdout_stream = request.out;
   wanted.stderr_stream = request.err && !tty;
+  if (request.logs && container->record.host_config.log_config.type != "none") {
+    const std::string id = container->record.id;
+    lock.unlock();
+    LogsRequest all{.out = request.out, .err = request.err};
+    return {replay(services, container, id, wanted, query_of(all, tty)), tty};
+  }
   if (container->status == Status::running) {
     const auto monitor = container->monitor;
     lock.unlock();
     return {monitor->attach(wanted), tty};
   }
-  // Not started yet: the stream waits for the monitor, so that no byte is missed.
+  lock.unlock();
   auto [mine, theirs] = socket_pair();
-  container->pending.push_back(
-      {{.in = wanted.stdin_stream, .out = wanted.stdout_stream, .err = wanted.stderr_stream}, std::move(mine)});
+  connect(*container, wanted, std::move(mine));
   return {std::move(theirs), tty};
 }
 

@@ -120,7 +120,8 @@ ContainerInspect inspect_view(Services& services, const ContainerPtr& container,
       out.graph_driver.data["UpperDir"] = description.upper;
       out.graph_driver.data["WorkDir"] = description.work;
       std::string lower;
-      for (const std::string& one : description.lower) lower += (lower.empty() ? "" : ":") + one;
+      for (const std::string& one : description.lower)
+        lower += (lower.empty() ? "" : ":") + description.layers_directory + "/" + one;
       out.graph_driver.data["LowerDir"] = lower;
     }
     if (size) {

@@ -67,16 +67,31 @@ std::string find_group(const RemapSpec& spec, const User& user, Accounts& accoun
        user);
 }
 
-IdMap user_map(const User& user, const SubordinateIds& ids) {
+// Not refused: the host's files are the administrator's. But who shares ids shares files and processes.
+void warn_of_overlaps(const User& user, IdKind kind, const std::vector<SubRange>& ranges, const SubordinateIds& ids,
+                      std::vector<std::string>& out) {
+  const std::string& file = kind == IdKind::user ? ids.sources().subuid : ids.sources().subgid;
+  for (const OwnedRange& other : ids.overlaps(kind, user, ranges))
+    out.push_back(
+        fmt::format("subordinate ids of user \"{}\" overlap those of \"{}\" ({}:{}:{}) in {}: each can touch what "
+                    "belongs to the other's containers; give one of them other ids",
+                    user.name, printable(other.owner, 80), printable(other.owner, 80), other.range.first,
+                    other.range.count, file));
+}
+
+IdMap user_map(const User& user, const SubordinateIds& ids, std::vector<std::string>& warnings) {
   const auto ranges = ids.ranges(IdKind::user, user);
   if (ranges.empty()) fail_without_ranges(user.name, ids.sources().subuid);
+  warn_of_overlaps(user, IdKind::user, ranges, ids, warnings);
   return map_over(ranges, fmt::format("user \"{}\" in {}", user.name, ids.sources().subuid));
 }
 
-IdMap group_map(const User& user, const RemapSpec& spec, const std::string& group, const SubordinateIds& ids) {
+IdMap group_map(const User& user, const RemapSpec& spec, const std::string& group, const SubordinateIds& ids,
+                std::vector<std::string>& warnings) {
   auto ranges = ids.ranges(IdKind::group, user);
   if (ranges.empty() && spec.group && group != user.name) ranges = ids.ranges_of_name(IdKind::group, group);
   if (ranges.empty()) fail_without_ranges(user.name, ids.sources().subgid);
+  warn_of_overlaps(user, IdKind::group, ranges, ids, warnings);
   return map_over(ranges, fmt::format("user \"{}\" in {}", user.name, ids.sources().subgid));
 }
 
@@ -113,8 +128,8 @@ Remap resolve_remap(const RemapSpec& spec, Accounts& accounts, const Subordinate
   }
   if (spec.is_default && (ids.ranges(IdKind::user, user).empty() || ids.ranges(IdKind::group, user).empty()))
     ids.add_default_ranges(user);
-  remap.maps.uid = user_map(user, ids);
-  remap.maps.gid = group_map(user, spec, remap.group, ids);
+  remap.maps.uid = user_map(user, ids, remap.warnings);
+  remap.maps.gid = group_map(user, spec, remap.group, ids, remap.warnings);
   warn_if_small(remap.maps.uid, user.name, ids.sources().subuid, remap.warnings);
   warn_if_small(remap.maps.gid, user.name, ids.sources().subgid, remap.warnings);
   return remap;

@@ -30,17 +30,19 @@ std::string read_if_there(const std::string& path) {
 }
 
 // Everybody's ranges. Unreadable lines are of no interest here.
-std::vector<SubRange> all_ranges(std::string_view text) {
-  std::vector<SubRange> ranges;
+std::vector<OwnedRange> all_ranges(std::string_view text) {
+  std::vector<OwnedRange> ranges;
   for (const std::string_view line : split(text, '\n')) {
     const auto fields = split(trim(line), ':');
     if (fields.size() != 3) continue;
     const auto first = parse_integer<std::uint32_t>(fields[1]);
     const auto count = parse_integer<std::uint32_t>(fields[2]);
-    if (first && count && *count > 0) ranges.push_back({HostId{*first}, *count});
+    if (first && count && *count > 0) ranges.push_back({std::string(fields[0]), {HostId{*first}, *count}});
   }
   return ranges;
 }
+
+std::uint64_t end_of(const SubRange& range) { return std::uint64_t{value(range.first)} + range.count; }
 
 std::pair<std::string, std::string> directory_and_name(const std::string& path) {
   const auto slash = path.rfind('/');
@@ -69,15 +71,28 @@ std::vector<SubRange> SubordinateIds::ranges_of_name(IdKind kind, std::string_vi
   return parse_subordinate(read_if_there(file(kind)), file(kind), {std::string(name)});
 }
 
+std::vector<OwnedRange> SubordinateIds::overlaps(IdKind kind, const User& user,
+                                                 const std::vector<SubRange>& ranges) const {
+  std::vector<OwnedRange> out;
+  if (subid_service(read_if_there(sources_.nsswitch))) return out;
+  for (OwnedRange& other : all_ranges(read_if_there(file(kind)))) {
+    if (other.owner == user.name || other.owner == std::to_string(user.uid)) continue;
+    const bool shared = std::ranges::any_of(ranges, [&](const SubRange& own) {
+      return value(own.first) < end_of(other.range) && value(other.range.first) < end_of(own);
+    });
+    if (shared) out.push_back(std::move(other));
+  }
+  return out;
+}
+
 std::uint32_t SubordinateIds::next_free_start() const {
-  std::vector<SubRange> taken = all_ranges(read_if_there(sources_.subuid));
-  const auto groups = all_ranges(read_if_there(sources_.subgid));
-  taken.insert(taken.end(), groups.begin(), groups.end());
+  std::vector<SubRange> taken;
+  for (const std::string& path : {sources_.subuid, sources_.subgid})
+    for (const OwnedRange& other : all_ranges(read_if_there(path))) taken.push_back(other.range);
   std::ranges::sort(taken);
   std::uint64_t start = kFirstStart;
   for (const SubRange& range : taken) {
-    const std::uint64_t end = std::uint64_t{value(range.first)} + range.count;
-    if (value(range.first) < start + kDefaultCount && start < end) start = end;
+    if (value(range.first) < start + kDefaultCount && start < end_of(range)) start = end_of(range);
   }
   if (start + kDefaultCount > kAllIds)
     fail(ErrorKind::exhausted, "no {} free ids in a row in {} and {}", kDefaultCount, sources_.subuid, sources_.subgid);

@@ -26,6 +26,12 @@ struct SubRange {
   auto operator<=>(const SubRange&) const = default;
 };
 
+// A line of a file, whoever's it is.
+struct OwnedRange {
+  std::string owner;  // a name or a number, as written
+  SubRange range;
+};
+
 // The lines of `text` whose first field is one of `keys`. `file` is for messages only. Pure.
 std::vector<SubRange> parse_subordinate(std::string_view text, std::string_view file,
                                         const std::vector<std::string>& keys);
@@ -48,6 +54,8 @@ class SubordinateIds {
   std::vector<SubRange> ranges(IdKind kind, const User& user) const;
   // Lines whose owner is this name only (group names of user:group).
   std::vector<SubRange> ranges_of_name(IdKind kind, std::string_view name) const;
+  // Lines of others that share ids with `ranges` of this user. Empty where another service than "files" answers.
+  std::vector<OwnedRange> overlaps(IdKind kind, const User& user, const std::vector<SubRange>& ranges) const;
   // The lowest first id from 100000 on where 65536 ids are free in both files.
   std::uint32_t next_free_start() const;
   // Adds "name:first:65536" to both files, under the lock of shadow-utils, durably; a file that already has ranges of

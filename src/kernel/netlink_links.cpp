@@ -177,6 +177,26 @@ void delete_link(NetlinkSocket& socket, int index) {
   }
 }
 
+// As a message of the bridge's own family: an ordinary change of the link would make the bridge look at its carrier
+// again, and enable it.
+void silence_bridge_port(NetlinkSocket& socket, const std::string& name) {
+  const auto port = find_link(socket, name);
+  if (!port) return;
+  NetlinkBatch batch;
+  ifinfomsg header = link_header(port->index);
+  header.ifi_family = AF_BRIDGE;
+  batch.message(RTM_SETLINK, 0, header).nest(IFLA_PROTINFO, [&] {
+    batch.u8(IFLA_BRPORT_STATE, BR_STATE_DISABLED);
+    batch.raw(IFLA_BRPORT_FLUSH, nullptr, 0);
+  });
+  try {
+    socket.execute(batch, fmt::format("silence bridge port {}", name));
+  } catch (const Error& error) {
+    // Gone, or down, or no port any more.
+    if (error.number() != ENODEV && error.number() != ENETDOWN && error.number() != EINVAL) throw;
+  }
+}
+
 void LinkChanges::link_flags(int index, unsigned flags, unsigned mask) {
   batch_.message(RTM_NEWLINK, 0, link_header(index, flags, mask));
 }

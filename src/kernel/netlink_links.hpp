@@ -56,6 +56,10 @@ void create_veth(NetlinkSocket& socket, const VethSpec& spec);
 // One that is gone already is no error.
 void delete_link(NetlinkSocket& socket, int index);
 
+// A port whose container has ended, before its namespace is gone: takes no frames any more, and no address leads to it.
+// One that is gone or down already is no error.
+void silence_bridge_port(NetlinkSocket& socket, const std::string& name);
+
 // Several changes sent in one go; see NetlinkSocket::execute for what happens when one fails.
 class LinkChanges {
  public:

@@ -213,6 +213,7 @@ void BridgeDriver::attach(const AttachPlan& plan, int netns_fd) {
   veth.peer_netns = netns_fd;
   veth.peer_mac = plan.mac;
   veth.mtu = plan.mtu;
+  for (const std::string& port : plan.retired_ports) kernel::silence_bridge_port(*host, port);
   try {
     kernel::create_veth(*host, veth);
     set_up_inside(plan, netns_fd);

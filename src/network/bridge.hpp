@@ -33,6 +33,9 @@ struct AttachPlan {
   kernel::MacAddress mac{};
   std::vector<kernel::IpPrefix> addresses;
   std::vector<kernel::IpAddress> gateways;  // default routes; empty: no way out
+  // Ports of ended containers that had these addresses: the kernel removes them in its own time, and until then frames
+  // for the addresses would still go there.
+  std::vector<std::string> retired_ports;
 };
 
 class BridgeDriver {

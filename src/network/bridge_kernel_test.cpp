@@ -244,6 +244,23 @@ TEST_F(BridgeLab, AttachThatFailsLeavesNothing) {
   EXPECT_FALSE(kernel::find_link(socket, endpoint.host_interface));
 }
 
+// The kernel takes a namespace apart in its own time; here it never does, because the test holds it.
+TEST_F(BridgeLab, AnAddressThatIsGivenOutAgainLeadsToItsNewOwnerOnly) {
+  start();
+  Container old = make_container("old", {"bridge"});
+  const UniqueFd before = udp_socket(old.netns.get(), "0.0.0.0", 80);
+  const UniqueFd asker = udp_socket(kernel::open_own_netns().get(), "172.17.0.1");
+  ASSERT_TRUE(send_to(asker.get(), "first", old.ip(), 80));
+  ASSERT_TRUE(receive(before.get()));
+  manager().release_container(old.id);
+  const Container heir = make_container("heir", {"bridge"});
+  ASSERT_EQ(heir.ip(), old.ip());
+  const UniqueFd after = udp_socket(heir.netns.get(), "0.0.0.0", 80);
+  ASSERT_TRUE(send_to(asker.get(), "second", heir.ip(), 80));
+  EXPECT_TRUE(receive(after.get(), kAtOnce));
+  EXPECT_FALSE(receive(before.get(), kShort));
+}
+
 TEST_F(BridgeLab, ForwardingThatWeSwitchedOnDoesNotOpenTheHost) {
   kernel::set_net_sysctl("ipv4/ip_forward", "0");
   const OtherHost lan = plug_in();

@@ -210,6 +210,7 @@ void NetworkManager::remove(std::string_view reference) {
   }
   const std::lock_guard lock(impl_->mutex);
   impl_->table.erase(id);
+  std::erase_if(impl_->retired, [&](const auto& entry) { return entry.first.first == id; });
 }
 
 std::vector<NetworkConfig> NetworkManager::list() const {

@@ -43,6 +43,22 @@ void NetworkManager::Impl::announce(const Endpoint& endpoint) {
   names.add(known, !network->config.internal);
 }
 
+void NetworkManager::Impl::retire(const Endpoint& endpoint) {
+  for (const std::string& address : {endpoint.ip_address, endpoint.ipv6_address})
+    if (!address.empty()) retired[{endpoint.network_id, address}] = endpoint.host_interface;
+}
+
+std::vector<std::string> NetworkManager::Impl::retired_ports(const Endpoint& endpoint) {
+  std::vector<std::string> out;
+  for (const std::string& address : {endpoint.ip_address, endpoint.ipv6_address}) {
+    const auto found = retired.find({endpoint.network_id, address});
+    if (found == retired.end()) continue;
+    if (std::find(out.begin(), out.end(), found->second) == out.end()) out.push_back(found->second);
+    retired.erase(found);
+  }
+  return out;
+}
+
 std::vector<EndpointSummary> NetworkManager::endpoints(std::string_view network_id) const {
   const std::lock_guard lock(impl_->mutex);
   std::vector<EndpointSummary> out;
@@ -70,6 +86,7 @@ void NetworkManager::attach(Endpoint& endpoint, int netns_fd, unsigned index, bo
     plan.bridge_name = network.bridge;
     plan.isolated = !network.icc;
     plan.mtu = network.mtu;
+    plan.retired_ports = impl_->retired_ports(endpoint);
     if (network.config.driver == "bridge" && plan.bridge == 0)
       fail(ErrorKind::unavailable, "network {} has no bridge: see the log of the last start", network.config.name);
   }
@@ -108,6 +125,8 @@ void NetworkManager::release(const Endpoint& endpoint) {
   bool last = false;
   {
     const std::lock_guard lock(impl_->mutex);
+    const EndpointState* state = impl_->table.endpoint(endpoint.endpoint_id);
+    if (state != nullptr && state->attached && !endpoint.host_interface.empty()) impl_->retire(state->endpoint);
     if (!impl_->table.release(endpoint.endpoint_id)) return;
     last = impl_->table.endpoints_of(endpoint.container_id).empty();
   }

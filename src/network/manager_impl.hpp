@@ -43,6 +43,9 @@ struct NetworkManager::Impl {
   BridgePlan plan_of(const NetworkState& network) const;
 
   void announce(const Endpoint& endpoint);  // to the DNS server
+  // Remembers, under `mutex`, whose port an address leads to until it is given out again.
+  void retire(const Endpoint& endpoint);
+  std::vector<std::string> retired_ports(const Endpoint& endpoint);
   // Forgets UDP flows through these ports that lead to the target, or elsewhere.
   enum class Flows { to_target, elsewhere };
   void forget_flows(const std::vector<Translation>& translations, Flows which);
@@ -55,6 +58,7 @@ struct NetworkManager::Impl {
   mutable std::mutex mutex;
   NetworkTable table;
   std::map<std::string, Published, std::less<>> published;  // by container
+  std::map<std::pair<std::string, std::string>, std::string> retired;  // network id and address: port
   std::vector<std::string> warnings;
   Forwarding forwarding;
   PortTable ports;

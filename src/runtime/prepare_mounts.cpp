@@ -2,8 +2,12 @@
 
 #include <sys/mount.h>
 
+#include <optional>
+#include <string_view>
+
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/foreign_mounts.hpp"
 #include "kernel/idmap.hpp"
 #include "kernel/mounts.hpp"
 #include "kernel/paths.hpp"
@@ -61,8 +65,27 @@ UniqueFd prepare_root(const RootfsSource& source, int user_namespace) {
 
 // --- sources ---
 
+// /proc/PID/root/path: of another process' mount namespace, from which open_tree() clones nothing for us.
+struct ForeignPath {
+  pid_t process;
+  std::string path;
+};
+
+std::optional<ForeignPath> foreign_path(const std::string& path) {
+  constexpr std::string_view kStart = "/proc/";
+  constexpr std::string_view kRoot = "/root/";
+  if (!path.starts_with(kStart)) return std::nullopt;
+  const auto slash = path.find('/', kStart.size());
+  if (slash == std::string::npos || path.compare(slash, kRoot.size(), kRoot) != 0) return std::nullopt;
+  const auto process = parse_integer<pid_t>(std::string_view(path).substr(kStart.size(), slash - kStart.size()));
+  if (!process) return std::nullopt;
+  return ForeignPath{*process, path.substr(slash + kRoot.size() - 1)};
+}
+
 UniqueFd clone_bind(const BindSource& bind, std::span<const int> descriptors) {
   if (bind.descriptor >= 0) return kernel::clone_tree(descriptor_at(descriptors, bind.descriptor), "", bind.recursive);
+  if (const auto other = foreign_path(bind.path); other && bind.root.empty())
+    return kernel::clone_tree_of(other->process, other->path, bind.recursive);
   if (bind.root.empty()) return clone_path(bind.path, bind.recursive, "bind source");
   // A name inside a volume: whoever writes there must not lead us out of it (CVE-2017-1002101, CVE-2021-25741).
   const UniqueFd inside = kernel::RootDirectory::open(bind.root).resolve(bind.path);

@@ -161,7 +161,11 @@ void DataRoot::discard(const std::string& relative) {
   const auto from = root_.resolve_parent(relative);
   const auto info = kernel::try_stat_at(from.directory.get(), from.name);
   if (!info) return;
-  kernel::rename_at(from.directory.get(), from.name, trash_->fd(), trash_->new_name());
+  try {
+    kernel::rename_at(from.directory.get(), from.name, trash_->fd(), trash_->new_name());
+  } catch (const Error& error) {
+    if (error.number() != ENOENT) throw;  // somebody else has just discarded it
+  }
   trash_->wake();
 }
 

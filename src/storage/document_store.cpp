@@ -1,10 +1,16 @@
 #include "storage/document_store.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <future>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "base/error.hpp"
 #include "kernel/files.hpp"
@@ -106,6 +112,47 @@ class Writer {
   int log_pages_ = 0;
 };
 
+// Disk space kept for the moment when there is none left: what removes may always be written, or a full disk could
+// never be emptied. Used by the writer thread only.
+class Reserve {
+ public:
+  explicit Reserve(const std::string& directory)
+      : directory_(kernel::open_trusted(directory, O_RDONLY | O_DIRECTORY)) {
+    keep();
+  }
+
+  // Takes the space back when there is some again.
+  void keep() {
+    if (kept_) return;
+    try {
+      const UniqueFd file = kernel::open_at(directory_.get(), kName, O_WRONLY | O_CREAT, 0600);
+      kept_ = ::fallocate(file.get(), 0, 0, kBytes) == 0 || errno == EOPNOTSUPP;
+    } catch (const Error&) {
+      kept_ = false;
+    }
+    if (!kept_) ::unlinkat(directory_.get(), kName, 0);
+  }
+
+  // False when it has been spent already.
+  bool spend() {
+    ::unlinkat(directory_.get(), kName, 0);
+    return std::exchange(kept_, false);
+  }
+
+ private:
+  static constexpr const char* kName = "bryo.reserve";
+  static constexpr off_t kBytes = 1 << 20;
+  UniqueFd directory_;
+  bool kept_ = false;
+};
+
+bool only_removes(std::span<Pending* const> some) {
+  return std::all_of(some.begin(), some.end(), [](const Pending* pending) {
+    return std::none_of(pending->changes.begin(), pending->changes.end(),
+                        [](const Change& change) { return change.text.has_value(); });
+  });
+}
+
 Document document_of(const sqlite::Statement& row) {
   return {{row.column(0), row.column(1), row.column(2)}, row.column(3)};
 }
@@ -123,6 +170,7 @@ class DocumentStore::Impl {
         list_(reader_, "SELECT kind, scope, id, text FROM documents WHERE kind=?1 ORDER BY scope, id"),
         list_scope_(reader_, "SELECT kind, scope, id, text FROM documents WHERE kind=?1 AND scope=?2 ORDER BY id"),
         writer_(path_),
+        reserve_(directory),
         thread_([this] { write_loop(); }) {}
 
   ~Impl() {
@@ -192,9 +240,11 @@ class DocumentStore::Impl {
     std::exception_ptr failure;
     try {
       writer_.commit(some);
+      reserve_.keep();
     } catch (...) {
       failure = std::current_exception();
       if (!report_failure) return false;
+      if (only_removes(some) && reserve_.spend()) return commit_some(some, true);
     }
     for (Pending* pending : some) pending->done(failure);
     return true;
@@ -210,7 +260,8 @@ class DocumentStore::Impl {
   sqlite::Statement list_;
   sqlite::Statement list_scope_;
 
-  Writer writer_;  // the thread's own
+  Writer writer_;  // this and the reserve: the thread's own
+  Reserve reserve_;
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;

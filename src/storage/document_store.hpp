@@ -2,6 +2,7 @@
 // (kind, scope, id). Kinds are the modules' own ("container", "image", "layer" …); the scope is "" or the directory
 // name of an id map ("165536.165536").
 //
+// A transaction that only erases also works on a full disk: a reserve of 1 MiB beside the file is spent on it.
 // put, erase and transaction return only when their changes are durable; a transaction is all or nothing. One writer
 // thread takes every change that waits and commits them together (WAL, synchronous=FULL: one fsync for all), so call
 // from as many threads as you like. Readers see what was committed. A second process on the same directory is refused:

@@ -28,9 +28,12 @@ def auto(make_daemon, etc):
 
 def uid_range(daemon, name):
     """(first host uid, count) of a running container, from the kernel."""
-    ((inside, outside, count),) = host_view.id_map(daemon.state(name)["Pid"])
-    assert inside == 0
-    return outside, count
+    lines = host_view.id_map(daemon.state(name)["Pid"])  # ids from 0 on, and perhaps one more line for nobody
+    assert lines[0][0] == 0 and [inside for inside, _, _ in lines[1:]] in ([], [65534])
+    start = min(outside for _, outside, _ in lines)
+    count = sum(count for _, _, count in lines)
+    assert max(outside + count for _, outside, count in lines) == start + count, "one piece of the host's ids"
+    return start, count
 
 
 def disjoint(a, b):

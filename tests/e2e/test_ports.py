@@ -229,12 +229,15 @@ def test_ports_are_not_reachable_before_and_not_after(server, daemon):
 
 def test_large_transfers_arrive_whole(server, daemon):
     server([("80/tcp", "", 8080)])
+    wait_for(lambda: ask("tcp", "127.0.0.1", 8080))  # it listens
     data = bytes(range(256)) * 20_000
     with socket.create_connection(("127.0.0.1", 8080), 10) as connection:
         connection.settimeout(20)
         received = b""
         while not received.endswith(b"\n"):
-            received += connection.recv(1)
+            byte = connection.recv(1)
+            assert byte, f"closed after {received!r}"
+            received += byte
         import threading
 
         threading.Thread(target=lambda: (connection.sendall(data), connection.shutdown(socket.SHUT_WR)), daemon=True).start()

@@ -13,8 +13,8 @@
 namespace bryo::engine {
 namespace {
 
-constexpr std::array kKnown = {"compress", "env",    "env-regex", "labels",         "labels-regex",
-                               "max-file", "max-size", "mode",    "max-buffer-size", "tag"};
+constexpr std::array kKnown = {"compress", "env",      "env-regex", "labels",          "labels-regex",
+                               "max-file", "max-size", "mode",      "max-buffer-size", "tag"};
 // What Docker's local driver keeps when nothing else is said.
 constexpr std::int64_t kLocalSize = 20 << 20;
 constexpr int kLocalFiles = 5;

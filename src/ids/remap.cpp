@@ -72,11 +72,10 @@ void warn_of_overlaps(const User& user, IdKind kind, const std::vector<SubRange>
                       std::vector<std::string>& out) {
   const std::string& file = kind == IdKind::user ? ids.sources().subuid : ids.sources().subgid;
   for (const OwnedRange& other : ids.overlaps(kind, user, ranges))
-    out.push_back(
-        fmt::format("subordinate ids of user \"{}\" overlap those of \"{}\" ({}:{}:{}) in {}: each can touch what "
-                    "belongs to the other's containers; give one of them other ids",
-                    user.name, printable(other.owner, 80), printable(other.owner, 80), other.range.first,
-                    other.range.count, file));
+    out.push_back(fmt::format(
+        "subordinate ids of user \"{}\" overlap those of \"{}\" ({}:{}:{}) in {}: each can touch what "
+        "belongs to the other's containers; give one of them other ids",
+        user.name, printable(other.owner, 80), printable(other.owner, 80), other.range.first, other.range.count, file));
 }
 
 IdMap user_map(const User& user, const SubordinateIds& ids, std::vector<std::string>& warnings) {

@@ -66,6 +66,14 @@ TEST_P(OverlayMount, LayersBelowAnIdmappedParent) {
   EXPECT_EQ(info.st_uid, 0U);
 }
 
+TEST_P(OverlayMount, LayersBelowAnOrdinaryDirectory) {
+  const UniqueFd parent(::open((base_ + "/layers").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  layers_.parent = parent.get();
+  layers_.lower = {"b", "a"};
+  const UniqueFd mount = overlay_mount(layers_, GetParam());
+  EXPECT_EQ(read_at(mount, "file"), "b");
+}
+
 TEST_P(OverlayMount, ManyLayersWithLongNames) {
   for (int i = 0; i < 100; ++i) {
     const std::string name = fmt::format("{:064}", i);

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/files.hpp"
 #include "kernel/mounts.hpp"
 #include "kernel/raw.hpp"
 
@@ -91,13 +92,20 @@ std::string legacy_options(const OverlayLayers& layers, const OpenLayers& open) 
   return text;
 }
 
-UniqueFd mount_in_private_namespace(const OverlayLayers& layers) {
+UniqueFd mount_in_private_namespace(OverlayLayers layers) {
+  const std::string parent_path =
+      layers.parent < 0 ? "" : read_link(AT_FDCWD, fmt::format("/proc/self/fd/{}", layers.parent));
   const PrivateMounts restore;
-  // A detached parent becomes part of this namespace, on top of "/", where no path look-up of ours passes.
+  UniqueFd parent;
   if (layers.parent >= 0) {
+    // A detached parent becomes part of this namespace, on top of "/", where no path look-up of ours passes. EINVAL: an
+    // ordinary directory, seen through a mount of the namespace that we have just left: opened again in this one.
     const int result = raw::move_mount(layers.parent, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
-    // EINVAL: an ordinary directory, not a detached mount.
     if (result < 0 && result != -EINVAL) throw Error::from_errno(-result, "attach the layers' directory");
+    if (result == -EINVAL) {
+      parent = open_directory(-1, parent_path);
+      layers.parent = parent.get();
+    }
   }
   const OpenLayers open(layers);
   const std::string options = legacy_options(layers, open);

@@ -291,6 +291,7 @@ TEST_F(ContainerTest, SameContainerStartsAgainAndAgain) {
     monitor->close();
   }
   hub_->spawn(shell("exit 4"))->close();
+  wait_gone();
   EXPECT_EQ(listener_.exits("c1"), 20u);
 }
 

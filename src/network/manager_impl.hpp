@@ -57,7 +57,7 @@ struct NetworkManager::Impl {
   std::mutex topology;
   mutable std::mutex mutex;
   NetworkTable table;
-  std::map<std::string, Published, std::less<>> published;  // by container
+  std::map<std::string, Published, std::less<>> published;             // by container
   std::map<std::pair<std::string, std::string>, std::string> retired;  // network id and address: port
   std::vector<std::string> warnings;
   Forwarding forwarding;

@@ -116,8 +116,7 @@ class Writer {
 // never be emptied. Used by the writer thread only.
 class Reserve {
  public:
-  explicit Reserve(const std::string& directory)
-      : directory_(kernel::open_trusted(directory, O_RDONLY | O_DIRECTORY)) {
+  explicit Reserve(const std::string& directory) : directory_(kernel::open_trusted(directory, O_RDONLY | O_DIRECTORY)) {
     keep();
   }
 

@@ -17,11 +17,20 @@ from tests.support.daemon import BIN, REPO
 
 BUILD = REPO / "build/vm"
 BUSYBOX = "/bin/busybox"
-MODULES = ["virtio_pci", "virtio_blk", "ext4", "overlay", "bridge", "veth", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct", "nft_fib_inet", "nft_reject_inet",
+MODULES = ["crc32c_generic", "virtio_pci", "virtio_blk", "ext4", "overlay", "bridge", "veth", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct", "nft_fib_inet", "nft_reject_inet",
            "nft_limit", "nft_log", "nft_redir", "nf_conntrack", "br_netfilter", "tun", "loop"]
 STATUS = re.compile(r"^VM-STATUS (\d+)\s*$", re.MULTILINE)
 
+# The first root of a kernel cannot be left with pivot_root(2), which is how containers leave it: copy it to another file system, as
+# every distribution's initramfs ends.
 INIT = """#!/bin/sh
+export PATH=/bin:/sbin
+mkdir /new && mount -t tmpfs root /new
+for f in /*; do [ $f = /new ] || cp -a $f /new/; done
+exec switch_root /new /system
+"""
+
+SYSTEM = """#!/bin/sh
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root LANG=C.UTF-8
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -37,8 +46,9 @@ ip link set lo up
 mount -t ext4 /dev/vda /data || echo "no scratch disk"
 hostname vm
 sh /payload.sh </dev/null 2>&1
+status=$?
 echo
-echo "VM-STATUS $?"
+echo "VM-STATUS $status"
 sync
 poweroff -f
 """
@@ -134,7 +144,8 @@ def initramfs(payload, programs, files, release):
     for applet in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
         if applet != "busybox":
             cpio.link(f"bin/{applet}", "busybox")
-    cpio.file("init", INIT.format(modules=" ".join(MODULES)).encode())
+    cpio.file("init", INIT.encode())
+    cpio.file("system", SYSTEM.format(modules=" ".join(MODULES)).encode())
     cpio.file("payload.sh", payload.encode())
     cpio.file("etc/passwd", b"root:x:0:0::/root:/bin/sh\ndockremap:x:900:900::/:/bin/false\n", 0o644)
     cpio.file("etc/group", b"root:x:0:\ndockremap:x:900:\n", 0o644)

@@ -30,6 +30,9 @@ from tests.support.images import BUILD  # noqa: E402
 
 SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/var/tmp"), "bench")
 
+BLOCK = 10  # measurements of one engine in a row
+PAUSE = 0.3  # seconds before them
+
 
 class Sample:
     """Measurements of one engine in one row; `value` is None when anything failed."""
@@ -84,12 +87,15 @@ def cycle(contender, network):
 
 
 def in_turns(engines, rounds, function, row):
-    """Alternates between the engines, so that a noisy moment of the machine meets both."""
+    """Alternates between the engines in blocks, so that a noisy moment of the machine meets both; with a pause before each block, so
+    that no engine pays for what the other still has to clear away."""
     for contender in engines:
         function(contender)  # warm-up, not counted
-    for _ in range(rounds):
+    for done in range(0, rounds, BLOCK):
         for contender in engines:
-            row.sample(contender).measure(function, contender)
+            time.sleep(PAUSE)
+            for _ in range(min(BLOCK, rounds - done)):
+                row.sample(contender).measure(function, contender)
 
 
 def start_row(engines, amount, network, goal):

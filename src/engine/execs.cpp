@@ -76,7 +76,9 @@ monitor::ExecRequest Execs::make_request(const Exec& exec, const Record& record,
   }
   const SpecInputs inputs = lifecycle_.launcher().spec_inputs(record);
   const auto spec = build_spec(inputs);
-  const auto plan = runtime::make_exec_plan(build_process(inputs, asked, user), spec, s_.facts);
+  runtime::PlanOptions options;
+  options.default_seccomp = default_seccomp(inputs);
+  const auto plan = runtime::make_exec_plan(build_process(inputs, asked, user), spec, s_.facts, options);
   monitor::ExecRequest out;
   out.exec_id = exec.id;
   out.plan = runtime::serialize(plan);

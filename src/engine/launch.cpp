@@ -54,10 +54,11 @@ void Launcher::launch(Container& container) {
   try {
     network = reserve_network(record);
     trace.done("network: addresses and ports");
-    write_files(record, network);
-    trace.done("hosts, hostname, resolv.conf");
     s_.remove_runtime_directory(record.id);
     kernel::make_directory(AT_FDCWD, runtime_directory, 0700);
+    kernel::try_make_directory(AT_FDCWD, s_.container_directory(record.id), 0700);
+    write_files(record, network);
+    trace.done("directories, hosts, hostname, resolv.conf");
     auto request = make_request(record, network);
     const std::string cgroup_path = request.cgroup_path;
     trace.done("spec and plan");
@@ -90,10 +91,22 @@ void Launcher::resolve_user_once(Container& container) {
   if (container.record.user) return;
   const Record record = container.record;
   lock.unlock();
-  const kernel::RootDirectory root(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
-  ResolvedUser user = user_of(record, record.config.user, root);
+  ResolvedUser user = user_of_image(record);
   lock.lock();
   container.record.user = std::move(user);
+}
+
+// Before the first start. The layers are usually enough; mounting them only to read two files takes longer than all
+// else.
+ResolvedUser Launcher::user_of_image(const Record& record) const {
+  const auto rootfs = s_.snapshots->describe(s_.snapshot_of(record.id));
+  const auto passwd = read_from_layers(rootfs, "passwd");
+  const auto group = passwd ? read_from_layers(rootfs, "group") : std::nullopt;
+  if (group)
+    return resolve_user_in(record.config.user, record.host_config.group_add.value_or(std::vector<std::string>{}),
+                           *passwd, *group);
+  const kernel::RootDirectory root(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
+  return user_of(record, record.config.user, root);
 }
 
 ResolvedUser Launcher::user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const {
@@ -167,19 +180,15 @@ Launcher::Network Launcher::reserve_network(const Record& record) {
 }
 
 void Launcher::write_file(const Record& record, std::string_view name, std::string_view text) {
-  const std::string path = s_.container_directory(record.id) + "/" + std::string(name);
-  // The container may write these files, so the old one is replaced, not opened again.
-  const UniqueFd file = kernel::open_at(AT_FDCWD, path + ".new", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  const std::string path = s_.runtime_directory(record.id) + "/" + std::string(name);
+  const UniqueFd file = kernel::open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
   kernel::write_all(file.get(), std::as_bytes(std::span(text)));
   kernel::change_mode(file.get(), 0644);
   if (!record.maps.is_identity())
     kernel::change_owner(file.get(), ids::value(record.maps.root_uid()), ids::value(record.maps.root_gid()));
-  kernel::rename_at(AT_FDCWD, path + ".new", AT_FDCWD, path);
 }
 
 void Launcher::write_files(const Record& record, const Network& network) {
-  const std::string directory = s_.container_directory(record.id);
-  kernel::try_make_directory(AT_FDCWD, directory, 0700);
   if (shares_network(record)) return;
   const bool host_network = record.host_config.network_mode == "host";
   std::string hostname = record.config.hostname;
@@ -215,11 +224,11 @@ void Launcher::write_files(const Record& record, const Network& network) {
 }
 
 std::map<std::string, std::string> Launcher::files_of(const Record& record) const {
-  std::string directory = s_.container_directory(record.id);
+  std::string directory = s_.runtime_directory(record.id);
   if (shares_network(record)) {
     const auto other =
         s_.containers.find(std::string_view(record.host_config.network_mode).substr(kContainerPrefix.size()));
-    directory = s_.container_directory(other->record.id);
+    directory = s_.runtime_directory(other->record.id);
   }
   return {{"/etc/hosts", directory + "/hosts"},
           {"/etc/hostname", directory + "/hostname"},
@@ -262,6 +271,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   options.cgroup_path = inputs.cgroup_path;
   if (inputs.init) options.init_program = program_directory(s_.options) + "/bryo-init";
   options.keyring_name = record.id;
+  options.default_seccomp = default_seccomp(inputs);
   const auto rootfs = to_rootfs_source(s_.snapshots->describe(s_.snapshot_of(record.id)));
   const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
   for (const std::string& warning : plan.warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);

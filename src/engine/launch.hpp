@@ -36,6 +36,7 @@ class Launcher {
   struct Plan;
 
   void resolve_user_once(Container& container);
+  ResolvedUser user_of_image(const Record& record) const;
   std::string shared_memory_of(const std::string& ipc_mode);
   std::map<std::string, std::string> joined_namespaces(const Record& record);
   Network reserve_network(const Record& record);

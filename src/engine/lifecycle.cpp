@@ -40,7 +40,14 @@ Lifecycle::Lifecycle(Services& services)
       hub_(std::make_unique<monitor::MonitorHub>(monitor_program(services.options), *this)),
       launcher_(services, *hub_) {}
 
-Lifecycle::~Lifecycle() = default;
+Lifecycle::~Lifecycle() {
+  alive_.reset();
+  try {
+    s_.documents.flush();  // nothing of ours is under way after that
+  } catch (const Error& error) {
+    log::error("at the end: {}", error.what());
+  }
+}
 
 void Lifecycle::start(const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
@@ -150,7 +157,6 @@ void Lifecycle::stop(const ContainerPtr& container, std::optional<int> timeout, 
     if (container->status == Status::restarting) {
       container->record.stopped_by_user = true;
       container->change(Status::exited);  // the timer finds another state and does nothing
-      record = container->record;
     } else if (!container->is_up()) {
       fail(ErrorKind::not_modified, "container {} is not running", container->record.id);
     } else {
@@ -158,11 +164,11 @@ void Lifecycle::stop(const ContainerPtr& container, std::optional<int> timeout, 
       container->record.stopped_by_user = true;
       run = container->runs;
       paused = container->status == Status::paused;
-      record = container->record;
     }
+    record = container->record;
+    s_.save_later(record);
   }
-  s_.save_later(record);
-  if (run == 0) return;
+  if (run == 0) return s_.documents.flush();
   const std::string wanted = !signal_name.empty()                 ? std::string(signal_name)
                              : !record.config.stop_signal.empty() ? record.config.stop_signal
                                                                   : "SIGTERM";
@@ -179,6 +185,7 @@ void Lifecycle::stop(const ContainerPtr& container, std::optional<int> timeout, 
       fail(ErrorKind::internal, "cannot stop container: {}: tried to kill container, but did not receive an exit event",
            record.id);
   }
+  s_.documents.flush();
   s_.publish(record, "stop");
 }
 

@@ -53,8 +53,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void start_failed(Container& container, const Error& error);
   void ended(const ContainerPtr& container, const monitor::ExitInfo& info);
   void publish_endpoints(const std::vector<network::Endpoint>& endpoints, const std::string& action);
-  void save_end(const Record& record);
-  void release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor);
+  std::function<void()> clearing(const ContainerPtr& container, std::uint64_t run);
   void answer_waiters(Container& container, WaitResult result, bool is_removed);
   bool wants_restart(const Container& container) const;
   void schedule_restart(const ContainerPtr& container);
@@ -68,6 +67,7 @@ class Lifecycle final : public monitor::MonitorListener {
 
   Services& s_;
   std::atomic<bool> shutting_down_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what the store's thread may still want of us
   std::unique_ptr<monitor::MonitorHub> hub_;
   Launcher launcher_;
 };

@@ -105,6 +105,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   std::vector<network::Endpoint> endpoints;
   bool restart = false;
   bool keep = false;
+  bool remove_it = false;
   {
     std::lock_guard lock(container->mutex);
     if (!container->is_up()) return;
@@ -116,13 +117,10 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     container->record.finished_at = to_rfc3339_nano(info.finished_at);
     record = container->record;
     restart = wants_restart(*container);
+    remove_it = record.host_config.auto_remove && !restart && !keep;
+    // Until the record is durable the monitor's exit file says how it ended. A full disk changes nothing: it has ended.
+    s_.save_later(record, remove_it ? std::function<void()>() : clearing(container, container->runs));
   }
-  const bool remove_it = record.host_config.auto_remove && !restart && !keep;
-  // A container that is about to be removed needs no durable end; and one that has ended has, also on a full disk.
-  if (remove_it)
-    s_.save_later(record);
-  else
-    save_end(record);
   s_.networks.release_container(record.id);
   {
     std::lock_guard lock(container->mutex);
@@ -138,7 +136,8 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   if (went_down) went_down(container);
   if (restart) schedule_restart(container);
   answer_waiters(*container, {info.code, std::nullopt}, false);
-  release(*container, monitor);
+  if (monitor) monitor->close();
+  if (remove_it) s_.remove_runtime_directory(record.id);
   operation.unlock();
   if (remove_it) {
     try {
@@ -149,17 +148,20 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   }
 }
 
-void Lifecycle::save_end(const Record& record) {
-  try {
-    s_.save(record);
-  } catch (const Error& error) {
-    log::error("container {}: its end could not be written down: {}", record.id, error.what());
-  }
-}
-
-void Lifecycle::release(Container& container, const std::shared_ptr<monitor::Monitor>& monitor) {
-  if (monitor) monitor->close();
-  s_.remove_runtime_directory(container.record.id);
+// Removes what this run has left in the runtime directory, unless the next has begun. Called from the store's thread.
+std::function<void()> Lifecycle::clearing(const ContainerPtr& container, std::uint64_t run) {
+  return [this, container, run, alive = std::weak_ptr<bool>(alive_)] {
+    if (const auto held = alive.lock()) {
+      s_.pool.post([this, container, run] {
+        std::lock_guard operation(container->operation);
+        {
+          std::lock_guard lock(container->mutex);
+          if (container->runs != run || container->is_up()) return;
+        }
+        s_.remove_runtime_directory(container->record.id);
+      });
+    }
+  };
 }
 
 bool Lifecycle::wants_restart(const Container& container) const {
@@ -254,6 +256,7 @@ void Lifecycle::discard(const ContainerPtr& container, bool volumes) {
   if (volumes) remove_anonymous_volumes(record);
   answer_waiters(*container, {record.exit_code, std::nullopt}, true);
   s_.pool.post([this, record] {
+    s_.remove_runtime_directory(record.id);
     s_.snapshots->remove(s_.snapshot_of(record.id));
     const std::string prefix = s_.data_root.path() + "/";
     s_.data_root.discard(s_.container_directory(record.id).substr(prefix.size()));

@@ -102,16 +102,16 @@ void Services::remove_runtime_directory(const std::string& id) const {
 
 void Services::save(const Record& record) { documents.put_as({"container", record.scope, record.id}, record); }
 
-void Services::save_later(const Record& record) {
-  documents.transaction_async({storage::DocumentStore::change({"container", record.scope, record.id}, record)},
-                              [id = record.id](std::exception_ptr failed) {
-                                if (!failed) return;
-                                try {
-                                  std::rethrow_exception(failed);
-                                } catch (const std::exception& error) {
-                                  log::error("save container {}: {}", id, error.what());
-                                }
-                              });
+void Services::save_later(const Record& record, std::function<void()> saved) {
+  documents.defer({storage::DocumentStore::change({"container", record.scope, record.id}, record)},
+                  [id = record.id, saved = std::move(saved)](std::exception_ptr failed) {
+                    try {
+                      if (failed) std::rethrow_exception(failed);
+                      if (saved) saved();
+                    } catch (const std::exception& error) {
+                      log::error("save container {}: {}", id, error.what());
+                    }
+                  });
 }
 
 void Services::publish(const Record& record, std::string action, Labels more) {

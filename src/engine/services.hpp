@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -53,7 +54,8 @@ struct Services {
   // Durable when it returns.
   void save(const Record& record);
   // Durable soon: for what can be found out again.
-  void save_later(const Record& record);
+  // `saved` is told from the store's thread: it must not block.
+  void save_later(const Record& record, std::function<void()> saved = {});
   void publish(const Record& record, std::string action, Labels more = {});
 
   Options options;

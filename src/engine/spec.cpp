@@ -100,14 +100,8 @@ std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
 
 void set_seccomp(oci::Linux& linux_part, const SpecInputs& inputs, const SecurityOptions& security,
                  const std::vector<std::string>& capabilities) {
-  if (security.unconfined || (security.seccomp_profile.empty() && inputs.seccomp_profile == "unconfined")) return;
-  if (!security.seccomp_profile.empty()) {
+  if (!security.unconfined && !security.seccomp_profile.empty())
     linux_part.seccomp = parse_seccomp_profile(security.seccomp_profile, capabilities, inputs.facts->kernel);
-    return;
-  }
-  std::uint64_t bits = 0;
-  for (const std::string& name : capabilities) bits |= kernel::capability_bit(*kernel::capability_number(name));
-  linux_part.seccomp = runtime::default_seccomp_profile(bits, inputs.facts->kernel);
 }
 
 oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& security,
@@ -273,6 +267,17 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
   }
   set_seccomp(linux_part, inputs, security, capabilities);
   return spec;
+}
+
+std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs) {
+  const HostConfig& host = inputs.record->host_config;
+  const SecurityOptions security = parse_security_options(host, inputs.no_new_privileges);
+  if (security.unconfined || !security.seccomp_profile.empty() || inputs.seccomp_profile == "unconfined")
+    return std::nullopt;
+  std::uint64_t bits = 0;
+  for (const std::string& name : effective_capabilities(host))
+    bits |= kernel::capability_bit(*kernel::capability_number(name));
+  return bits;
 }
 
 oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user) {

@@ -32,6 +32,9 @@ struct SpecInputs {
 };
 
 oci::RuntimeSpec build_spec(const SpecInputs& inputs);
+// Bits of the capabilities for which Docker's default seccomp profile is to be made; nullopt when the user has chosen
+// another one (build_spec has it) or none.
+std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs);
 // One more process (exec) by the container's rules.
 oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user);
 

@@ -10,6 +10,8 @@
 #include "base/bytes.hpp"
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/files.hpp"
+#include "storage/whiteouts.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -121,7 +123,41 @@ std::string read_small(const kernel::RootDirectory& root, std::string_view path)
   }
 }
 
+// What one directory of an overlay says of /etc/<name>.
+struct LayerAnswer {
+  enum class Kind { found, hidden, below, unclear } kind = Kind::below;
+  std::string text;
+};
+
+LayerAnswer look_into(const std::string& layer, const std::string& name) {
+  using Kind = LayerAnswer::Kind;
+  const UniqueFd root = kernel::open_at(AT_FDCWD, layer, O_RDONLY | O_DIRECTORY);
+  const auto etc_info = kernel::try_stat_at(root.get(), "etc");
+  if (!etc_info) return {kernel::get_xattr(root.get(), storage::kOpaqueXattr) ? Kind::unclear : Kind::below, {}};
+  if (!S_ISDIR(etc_info->st_mode)) return {Kind::unclear, {}};
+  const UniqueFd etc = kernel::open_at(root.get(), "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  const auto info = kernel::try_stat_at(etc.get(), name);
+  if (!info) return {kernel::get_xattr(etc.get(), storage::kOpaqueXattr) ? Kind::unclear : Kind::below, {}};
+  if (storage::is_whiteout(*info)) return {Kind::hidden, {}};
+  if (!S_ISREG(info->st_mode)) return {Kind::unclear, {}};
+  const UniqueFd file = kernel::open_at(etc.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  return {Kind::found, kernel::read_file(file.get(), kMaxFile)};
+}
+
 }  // namespace
+
+std::optional<std::string> read_from_layers(const storage::RootfsDescription& rootfs, const std::string& name) {
+  if (rootfs.driver != "overlay2") return std::nullopt;
+  std::vector<std::string> layers = {rootfs.upper};
+  for (const std::string& lower : rootfs.lower) layers.push_back(rootfs.layers_directory + "/" + lower);
+  for (const std::string& layer : layers) {
+    LayerAnswer answer = look_into(layer, name);
+    if (answer.kind == LayerAnswer::Kind::unclear) return std::nullopt;
+    if (answer.kind == LayerAnswer::Kind::below) continue;
+    return std::move(answer.text);
+  }
+  return "";
+}
 
 ResolvedUser resolve_user_in(std::string_view user, const std::vector<std::string>& extra_groups,
                              std::string_view passwd, std::string_view group) {

@@ -6,11 +6,14 @@
 // not fit 32 bits is an error, not a name (CVE-2024-40635).
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/record.hpp"
 #include "kernel/paths.hpp"
+#include "storage/snapshot_driver.hpp"
 
 namespace bryo::engine {
 
@@ -18,7 +21,11 @@ namespace bryo::engine {
 ResolvedUser resolve_user(std::string_view user, const std::vector<std::string>& extra_groups,
                           const kernel::RootDirectory& root);
 
-// The same from texts, for tests.
+// /etc/<name> of an overlay, read from its directories without mounting them: "" when there is none. nullopt when that
+// takes more than looking (links, opaque directories, another driver): mount it then.
+std::optional<std::string> read_from_layers(const storage::RootfsDescription& rootfs, const std::string& name);
+
+// The same from texts.
 ResolvedUser resolve_user_in(std::string_view user, const std::vector<std::string>& extra_groups,
                              std::string_view passwd, std::string_view group);
 

@@ -96,9 +96,10 @@ ContainerInspect inspect_view(Services& services, const ContainerPtr& container,
     out.args = record.args;
     out.state = state_view(*container);
     out.image = record.image_id;
-    out.resolv_conf_path = directory + "/resolv.conf";
-    out.hostname_path = directory + "/hostname";
-    out.hosts_path = directory + "/hosts";
+    const std::string runtime = services.runtime_directory(record.id);
+    out.resolv_conf_path = runtime + "/resolv.conf";
+    out.hostname_path = runtime + "/hostname";
+    out.hosts_path = runtime + "/hosts";
     if (record.host_config.log_config.type != "none") out.log_path = directory + "/" + record.id + "-json.log";
     out.name = "/" + record.name;
     out.restart_count = record.restart_count;

@@ -144,6 +144,7 @@ void Session::kill_init() {
 
 void Session::tear_down() {
   forwards_.clear();
+  mount_namespace_.reset();
   removal_deadline_ = EventLoop::Clock::now() + kRemovalPatience;
   removal_.arm(std::chrono::milliseconds(0));
 }

@@ -48,6 +48,7 @@ class Session final : ControlHandler, EventHandler {
 
   Answer launch(Packet& packet);
   void make_cgroup(const LaunchMessage& request);
+  runtime::CgroupPlacement placement() const;
   void finish_launch();
   Answer start();
   Answer attach(Packet& packet);
@@ -88,6 +89,10 @@ class Session final : ControlHandler, EventHandler {
   std::vector<UniqueFd> plan_descriptors_;
   std::optional<ExitInfo> exit_;
   std::optional<kernel::ContainerCgroup> cgroup_;
+  std::vector<UniqueFd> cgroup_procs_;  // version 1: cgroup.procs of each hierarchy
+  UniqueFd cgroup_directory_;           // version 2
+  // Held until the exit is reported: else the dying init would take all mounts apart before we hear of it.
+  UniqueFd mount_namespace_;
   std::unique_ptr<LogWriter> log_;
   std::unique_ptr<ProcessStreams> streams_;
   Forwards forwards_;

@@ -1,9 +1,11 @@
 // Session, the part that answers bryod: one function a request.
+#include <fcntl.h>
 #include <signal.h>
 
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "monitor/session.hpp"
 
@@ -17,20 +19,6 @@ std::vector<int> numbers(const std::vector<UniqueFd>& descriptors, std::size_t f
   for (std::size_t i = from; i < descriptors.size(); ++i) out.push_back(descriptors[i].get());
   return out;
 }
-
-// What the cgroup's descriptors are while a process is put into it.
-struct OpenCgroup {
-  std::vector<UniqueFd> procs;
-  UniqueFd directory;
-  runtime::CgroupPlacement placement;
-
-  explicit OpenCgroup(const std::optional<kernel::ContainerCgroup>& cgroup) {
-    if (!cgroup) return;
-    procs = cgroup->open_procs();
-    directory = cgroup->open_directory();
-    placement = {numbers(procs, 0), directory.get()};
-  }
-};
 
 runtime::ChildStdio stdio_of(const ProgramEnds& ends) { return {ends.in.get(), ends.out.get(), ends.err.get()}; }
 
@@ -106,10 +94,9 @@ Answer Session::launch(Packet& packet) {
   streams_->when_deserted([this] { sweep_.arm(std::chrono::milliseconds(0)); });
   try {
     make_cgroup(request);
-    const OpenCgroup cgroup(cgroup_);
     const ProgramEnds ends = streams_->open_pipes();
     plan_descriptors_ = std::move(packet.descriptors);
-    init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), cgroup.placement);
+    init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), placement());
     init_start_time_ = start_time_of(init_);
     phase_.created();
     Answer answer{to_wire(CreatedMessage{init_, init_start_time_}), {}};
@@ -126,13 +113,19 @@ void Session::make_cgroup(const LaunchMessage& request) {
   if (request.cgroup_path.empty()) return;
   const auto layout = kernel::CgroupLayout::from_parts(request.cgroup_hierarchies, request.cgroup_unified);
   cgroup_ = kernel::ContainerCgroup::create(layout, request.cgroup_path, request.cgroup_limits);
+  // Kept for the execs to come: in version 1 these are two dozen system calls.
+  cgroup_procs_ = cgroup_->open_procs();
+  cgroup_directory_ = cgroup_->open_directory();
 }
+
+runtime::CgroupPlacement Session::placement() const { return {numbers(cgroup_procs_, 0), cgroup_directory_.get()}; }
 
 // What can be done while bryod sets the network up. Its failure is the answer to start().
 void Session::finish_launch() {
   if (phase_.phase() != ContainerPhase::Phase::created) return;
   try {
     launcher_.wait_created();
+    mount_namespace_ = kernel::open_trusted(fmt::format("/proc/{}/ns/mnt", init_), O_RDONLY);
     if (UniqueFd terminal = launcher_.take_terminal()) {
       streams_->set_terminal(std::move(terminal));
       if (console_size_.rows != 0) streams_->resize(console_size_);
@@ -186,9 +179,8 @@ Answer Session::exec(Packet& packet) {
   exec.streams->when_deserted([this] { sweep_.arm(std::chrono::milliseconds(0)); });
   Answer answer;
   if (attached) answer.descriptors.push_back(exec.streams->attach(wants));
-  const OpenCgroup cgroup(cgroup_);
   const ProgramEnds ends = exec.streams->open_pipes();
-  LaunchedExec launched = launcher_.exec(request.plan, stdio_of(ends), cgroup.placement);
+  LaunchedExec launched = launcher_.exec(request.plan, stdio_of(ends), placement());
   exec.pid = launched.pid;
   try {
     if (launched.terminal) exec.streams->set_terminal(std::move(launched.terminal));

@@ -23,4 +23,7 @@ SeccompProgram compile_seccomp(const oci::LinuxSeccomp& profile, std::vector<std
 // The same, remembered by content: a second container with the same profile costs a hash. Any thread.
 SeccompProgram compile_seccomp_cached(const oci::LinuxSeccomp& profile);
 
+// default_seccomp_profile, compiled; remembered by its two numbers. Any thread.
+SeccompProgram default_seccomp_program(std::uint64_t capabilities, std::uint32_t kernel);
+
 }  // namespace bryo::runtime

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <future>
@@ -24,6 +25,7 @@ constexpr int kSchemaVersion = 1;
 // Pages of write-ahead log after which the idle writer folds it into the database / does so even when busy.
 constexpr int kCheckpointWhenIdle = 1000;
 constexpr int kCheckpointAlways = 20000;
+constexpr auto kDeferred = std::chrono::milliseconds(50);
 
 struct Pending {
   std::vector<Change> changes;
@@ -181,12 +183,18 @@ class DocumentStore::Impl {
     thread_.join();
   }
 
-  void enqueue(Pending pending) {
+  void enqueue(Pending pending, bool urgent) {
+    bool wake = urgent;
     {
       const std::lock_guard lock(queue_mutex_);
+      if (queue_.empty()) {
+        due_ = std::chrono::steady_clock::now() + kDeferred;
+        wake = true;
+      }
       queue_.push_back(std::move(pending));
+      urgent_ = urgent_ || urgent;
     }
-    queue_changed_.notify_one();
+    if (wake) queue_changed_.notify_one();
   }
 
   std::optional<std::string> get(const DocumentKey& key) {
@@ -217,7 +225,9 @@ class DocumentStore::Impl {
         std::unique_lock lock(queue_mutex_);
         queue_changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
         if (queue_.empty()) return;
+        queue_changed_.wait_until(lock, due_, [&] { return stopping_ || urgent_; });
         batch.swap(queue_);
+        urgent_ = false;
       }
       commit(batch);
       const std::unique_lock lock(queue_mutex_);
@@ -264,8 +274,10 @@ class DocumentStore::Impl {
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
-  std::deque<Pending> queue_;  // guarded by queue_mutex_
-  bool stopping_ = false;      // guarded by queue_mutex_
+  std::deque<Pending> queue_;                  // guarded by queue_mutex_
+  bool urgent_ = false;                        // guarded by queue_mutex_: somebody waits
+  bool stopping_ = false;                      // guarded by queue_mutex_
+  std::chrono::steady_clock::time_point due_;  // guarded by queue_mutex_: of the first that was deferred
   std::thread thread_;
 };
 
@@ -289,7 +301,11 @@ void DocumentStore::transaction(std::vector<Change> changes) {
 }
 
 void DocumentStore::transaction_async(std::vector<Change> changes, std::function<void(std::exception_ptr)> done) {
-  impl_->enqueue({std::move(changes), std::move(done)});
+  impl_->enqueue({std::move(changes), std::move(done)}, true);
+}
+
+void DocumentStore::defer(std::vector<Change> changes, std::function<void(std::exception_ptr)> done) {
+  impl_->enqueue({std::move(changes), std::move(done)}, false);
 }
 
 std::optional<std::string> DocumentStore::get(const DocumentKey& key) const { return impl_->get(key); }

@@ -52,6 +52,10 @@ class DocumentStore {
   // Returns at once; `done` is called from the writer thread when the changes are durable (nullptr) or failed. It must
   // not block and not throw.
   void transaction_async(std::vector<Change> changes, std::function<void(std::exception_ptr)> done);
+  // The same for what nobody waits for: committed together with the next transaction, or alone after 50 ms.
+  void defer(std::vector<Change> changes, std::function<void(std::exception_ptr)> done);
+  // Returns when everything that was put into the store before is durable.
+  void flush() { transaction({}); }
 
   std::optional<std::string> get(const DocumentKey& key) const;
   // Sorted by id. Without scope: of every scope, sorted by scope, then id.

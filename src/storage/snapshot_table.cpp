@@ -100,7 +100,8 @@ void SnapshotTable::claim(const SnapshotName& name, const SnapshotRecord& record
 void SnapshotTable::install(const SnapshotName& name, const SnapshotRecord& record, const std::string& temporary) {
   kernel::rename_at(root_.fd(), temporary, root_.fd(), relative(name));
   root_.step("snapshot: renamed");
-  documents_.transaction_async({DocumentStore::change({kKind, name.scope, name.id}, record)}, log_failure);
+  // Durable together with the container's own record, or not at all: then the directory is collected.
+  documents_.defer({DocumentStore::change({kKind, name.scope, name.id}, record)}, log_failure);
 }
 
 void SnapshotTable::forget(const SnapshotName& name) {
@@ -110,7 +111,7 @@ void SnapshotTable::forget(const SnapshotName& name) {
 
 void SnapshotTable::remove(const SnapshotName& name) {
   if (!exists(name)) return;
-  documents_.transaction_async({DocumentStore::removal({kKind, name.scope, name.id})}, log_failure);
+  documents_.defer({DocumentStore::removal({kKind, name.scope, name.id})}, log_failure);
   root_.discard(relative(name));
   forget(name);
 }

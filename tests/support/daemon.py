@@ -42,7 +42,7 @@ class Daemon:
         self.engine, self.directory, self.flags = engine, Path(directory), list(flags)
         self.environment = environment or {}
         self.data_root = self.directory / "data"
-        self.exec_root = self.directory / "exec"
+        self.exec_root = Path("/run", f"engine-{self.directory.name}")  # a tmpfs, as /run is everywhere
         self.socket = self.directory / "s.sock"
         self.pidfile = self.directory / "pid"
         self.log = self.directory / "log"

@@ -170,7 +170,10 @@ void take_labels(const Part& in, ProcessPlan& out) {
 
 void take_confinement(const Part& in, ProcessPlan& out) {
   out.no_new_privileges = in.process.no_new_privileges;
-  if (in.os.seccomp) out.seccomp = compile_seccomp_cached(*in.os.seccomp);
+  if (in.options.default_seccomp)
+    out.seccomp = default_seccomp_program(*in.options.default_seccomp, in.facts.kernel);
+  else if (in.os.seccomp)
+    out.seccomp = compile_seccomp_cached(*in.os.seccomp);
   take_labels(in, out);
   if (!in.options.no_new_keyring)
     out.session_keyring = in.options.keyring_name.empty() ? "_ses.bryo" : in.options.keyring_name;

@@ -466,4 +466,15 @@ SeccompProgram compile_seccomp_cached(const oci::LinuxSeccomp& profile) {
   return program;
 }
 
+SeccompProgram default_seccomp_program(std::uint64_t capabilities, std::uint32_t kernel) {
+  static std::mutex mutex;
+  static std::map<std::pair<std::uint64_t, std::uint32_t>, SeccompProgram> programs;  // guarded by mutex
+  constexpr std::size_t kMaxEntries = 64;
+  const std::pair key(capabilities, kernel);
+  const std::lock_guard lock(mutex);
+  if (const auto found = programs.find(key); found != programs.end()) return found->second;
+  if (programs.size() >= kMaxEntries) programs.clear();
+  return programs[key] = compile_seccomp(default_seccomp_profile(capabilities, kernel));
+}
+
 }  // namespace bryo::runtime

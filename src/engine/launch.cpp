@@ -68,10 +68,12 @@ void Launcher::launch(Container& container) {
     set_up_network(*monitor, record, network);
     trace.done("network: interfaces");
     const auto started = monitor->start();
+    const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
     container.monitor = monitor;
     container.process = started;
+    container.record.started_at = started_at;
     container.cgroup_path = cgroup_path;
     container.endpoints = std::move(network.endpoints);
     container.ports = std::move(network.ports);
@@ -328,6 +330,7 @@ void Launcher::remember_network(const Container& container) {
     std::lock_guard lock(container.mutex);
     memory.endpoints = container.endpoints;
     memory.ports = container.ports;
+    memory.started_at = container.record.started_at;
     directory = s_.runtime_directory(container.record.id);
   }
   const std::string text = json::serialize(json::encode(memory));

@@ -51,10 +51,11 @@ class Launcher {
   monitor::MonitorHub& hub_;
 };
 
-// Addresses and ports of a running container as they are remembered.
+// A running container as its runtime directory remembers it: addresses, ports, since when.
 struct NetworkMemory {
   std::vector<network::Endpoint> endpoints;
   std::vector<network::PublishedPort> ports;
+  std::string started_at;
 };
 NetworkMemory recall_network(const std::string& runtime_directory);
 
@@ -63,5 +64,6 @@ NetworkMemory recall_network(const std::string& runtime_directory);
 template <>
 struct bryo::json::Fields<bryo::engine::NetworkMemory> {
   using T = bryo::engine::NetworkMemory;
-  static constexpr auto list = std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports)};
+  static constexpr auto list =
+      std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports), field("StartedAt", &T::started_at)};
 };

@@ -90,7 +90,6 @@ void Lifecycle::run(const ContainerPtr& container) {
     ++container->runs;
     container->stop_requested = false;
     container->up_since = std::chrono::steady_clock::now();
-    container->record.started_at = to_rfc3339_nano(wall_now());
     container->record.error.clear();
     container->record.exit_code = 0;
     container->record.oom_killed = false;

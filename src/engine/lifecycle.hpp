@@ -62,6 +62,8 @@ class Lifecycle final : public monitor::MonitorListener {
   bool wait_down(Container& container, std::uint64_t run, std::optional<std::chrono::milliseconds> patience);
   void discard(const ContainerPtr& container, bool volumes);
   void remove_anonymous_volumes(const Record& record);
+  void stop_other_scopes();
+  void recall_start(Container& container, const std::string& directory);
   void adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running);
   void remove_leftovers();
 

@@ -1,21 +1,26 @@
 // After a restart of bryod, whatever ended the one before: find the monitors, settle what ended meanwhile, collect what
 // has no record.
+#include <chrono>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
+#include "engine/resources.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
 namespace {
 
 constexpr int kLostExitCode = 255;  // as Docker, when nobody saw the end
+constexpr auto kStopPatience = std::chrono::seconds(10);
 
 }  // namespace
 
 void Lifecycle::restore() {
+  stop_other_scopes();
   std::vector<network::RunningContainer> running;
   std::vector<ContainerPtr> to_start;
   for (const auto& document : s_.documents.list("container", s_.ids.scope())) {
@@ -58,9 +63,77 @@ void Lifecycle::restore() {
   }
 }
 
+// Containers that still run below another map: this engine shows them nowhere, and they hold addresses and ports. They
+// are stopped as their users would stop them, and their own engine finds the exit codes.
+void Lifecycle::stop_other_scopes() {
+  struct Stray {
+    Record record;
+    std::shared_ptr<monitor::Monitor> monitor;
+  };
+  std::vector<Stray> strays;
+  for (const auto& document : s_.documents.list("container")) {
+    if (document.key.scope == s_.ids.scope()) continue;
+    const std::string directory = s_.runtime_directory(document.key.id);
+    if (!kernel::try_stat_at(AT_FDCWD, directory)) continue;
+    try {
+      auto monitor = hub_->reconnect(document.key.id, directory);
+      if (!monitor || !monitor->status().started || monitor->status().exit) continue;
+      strays.push_back({json::decode<Record>(json::parse(document.text)), std::move(monitor)});
+    } catch (const Error& error) {
+      log::warning("container {} of another map: {}", document.key.id, error.what());
+    }
+  }
+  if (strays.empty()) return;
+  log::warning("stopping {} containers that run below another map of this data root", strays.size());
+  const auto send = [](const Stray& stray, std::string_view name) {
+    try {
+      stray.monitor->signal(parse_signal(name));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::not_found) log::warning("container {}: {}", stray.record.id, error.what());
+    }
+  };
+  for (const Stray& stray : strays) {
+    const std::string& own = stray.record.config.stop_signal;
+    send(stray, own.empty() ? "SIGTERM" : std::string_view(own));
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
+  for (Stray& stray : strays) try {
+      std::optional<monitor::ExitInfo> exit;
+      bool killed = false;
+      while (!(exit = stray.monitor->status().exit)) {
+        const auto late = std::chrono::steady_clock::now() - deadline;
+        if (late > kStopPatience) fail(ErrorKind::internal, "does not end, not even by SIGKILL");
+        if (!killed && late > std::chrono::seconds(0)) {
+          send(stray, "SIGKILL");
+          killed = true;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+      stray.record.exit_code = exit->code;
+      stray.record.finished_at = to_rfc3339_nano(exit->finished_at);
+      s_.save(stray.record);
+      stray.monitor->close();
+      s_.remove_runtime_directory(stray.record.id);
+    } catch (const Error& error) {
+      log::error("stop container {} of another map: {}", stray.record.id, error.what());
+    }
+}
+
+// The record may be older than the last start: what was written beside the monitor's socket is not.
+void Lifecycle::recall_start(Container& container, const std::string& directory) {
+  try {
+    const auto started_at = recall_network(directory).started_at;
+    if (!started_at.empty()) container.record.started_at = started_at;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found)
+      log::warning("container {}: its last start is not remembered: {}", container.record.id, error.what());
+  }
+}
+
 void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running) {
   const std::string directory = s_.runtime_directory(container->record.id);
   if (!kernel::try_stat_at(AT_FDCWD, directory)) return;
+  recall_start(*container, directory);
   auto monitor = hub_->reconnect(container->record.id, directory);
   std::optional<monitor::ExitInfo> exit;
   if (monitor) {

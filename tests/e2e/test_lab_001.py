@@ -197,6 +197,27 @@ def test_images_are_all_still_there_under_every_map(make_daemon, make_client, et
 
 
 @pytest.mark.bryo_only
+def test_containers_of_another_map_are_stopped_and_hold_nothing(make_daemon, make_client, etc):
+    """As in the lab: nobody stopped registry-user, and its port and name are free under the map."""
+    etc.user("dockremap", 165536)
+    daemon = make_daemon().start()
+    docker = make_client(daemon)
+    docker("run", "-d", "-p", "5000:5000", "--name", "box", "busybox", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")
+    pid = daemon.state("box")["Pid"]
+    daemon.stop()
+    assert Path(f"/proc/{pid}").exists(), "containers outlive their engine"
+    daemon.flags.append("--userns-remap=dockremap")
+    daemon.start()
+    assert not Path(f"/proc/{pid}").exists() and docker("ps", "-aq").out == ""
+    docker("run", "--rm", "-p", "5000:5000", "--name", "box", "busybox", "true")
+    daemon.stop()
+    daemon.flags.remove("--userns-remap=dockremap")
+    daemon.start()
+    state = daemon.state("box")
+    assert state["Status"] == "exited" and state["ExitCode"] == 7
+
+
+@pytest.mark.bryo_only
 def test_starting_under_a_map_changes_no_owner_in_the_layers(make_daemon, make_client, etc):
     etc.user("dockremap", 165536)
     daemon = make_daemon("--userns-remap=dockremap").start()

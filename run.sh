@@ -29,7 +29,18 @@ stop_engine() {
   if as_root test -s "$run/bryod.pid"; then as_root kill "$(as_root cat "$run/bryod.pid")" 2>/dev/null || true; fi
 }
 
+# Ids for --userns=auto: a million that nobody else has, unless there are some already.
+add_ranges() {
+  for owner in bryo containers; do
+    if grep -qs "^$owner:" /etc/subuid && grep -qs "^$owner:" /etc/subgid; then return 0; fi
+  done
+  id -u bryo >/dev/null 2>&1 || as_root useradd --system --no-create-home --shell /usr/sbin/nologin bryo
+  first=$(cat /etc/subuid /etc/subgid 2>/dev/null | awk -F: 'BEGIN { m = 1000000 } { e = $2 + $3; if (e > m) m = e } END { print m }')
+  as_root usermod --add-subuids "$first-$((first + 999999))" --add-subgids "$first-$((first + 999999))" bryo
+}
+
 stop_engine
+add_ranges
 as_root mkdir -p "$data" "$run"
 echo "== bryod --userns-remap=default"
 as_root sh -c 'exec "$@"' sh "$bin/bryod" --userns-remap=default --data-root "$data" --exec-root "$run/exec" --pidfile "$run/bryod.pid" \
@@ -62,6 +73,10 @@ pid=$(bryo inspect -f '{{.State.Pid}}' demo)
 echo "inside:  $(bryo logs demo)"
 echo "outside:"
 ps -o user,uid,pid,args -p "$pid"
+
+echo
+echo "== with --userns=auto every container has ids of its own"
+for number in 1 2; do bryo run --rm --userns=auto busybox cat /proc/self/uid_map; done
 
 if [ -n "$keep" ]; then
   bryo rm -f demo >/dev/null

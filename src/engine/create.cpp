@@ -240,9 +240,31 @@ void Creator::make_volumes(Record& record, const HostConfig& asked) {
     const auto volume = existed ? s_.volumes.get(request.scope, request.name) : s_.volumes.create(request);
     mount.point.name = volume.name;
     mount.point.source = volume.mountpoint;
+    show_what_it_stands_for(volume, mount);
     if (mount.point.mode.empty()) mount.point.mode = mount.point.rw ? "z" : "ro";
     if (!existed) s_.events.publish("volume", "create", volume.name, {{"driver", volume.driver}});
   }
+}
+
+// A volume made with options of mount(8). A bind is a directory of the host's under a volume's name; the others would
+// be an empty directory where a file system was asked for.
+void Creator::show_what_it_stands_for(const storage::Volume& volume, ResolvedMount& mount) const {
+  const auto own = s_.volumes.mount_of(volume);
+  if (!own) return;
+  const auto words = split(own->options, ',');
+  const auto has = [&](std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  if (!has("bind") && !has("rbind"))
+    fail(ErrorKind::unsupported,
+         "volume {} is a file system of type {}: this version mounts only binds (type=none, o=bind) and plain volumes; "
+         "mount it on the host and bind-mount the directory",
+         volume.name, printable(own->type));
+  if (!kernel::try_stat_at(AT_FDCWD, own->device))
+    fail(ErrorKind::invalid_argument, "failed to mount local volume: mount {}:{}: no such file or directory",
+         printable(own->device), volume.mountpoint);
+  mount.point.source = own->device;
+  mount.idmap = false;  // as every bind: the host's owners
+  mount.recursive = has("rbind");
+  if (has("ro")) mount.point.rw = false;
 }
 
 void Creator::fill_volumes(Record& record) {

@@ -17,6 +17,7 @@ class Creator {
   std::vector<ResolvedMount> inherited_mounts(const HostConfig& host);
   void make_volumes(Record& record, const HostConfig& asked);
   void fill_volumes(Record& record);
+  void show_what_it_stands_for(const storage::Volume& volume, ResolvedMount& mount) const;
   std::uint32_t ids_of_files(const Digest& top) const;
   void check_ids_of_image(const Record& record, const Digest& top) const;
   void check_modes(const Record& record, std::vector<std::string>& warnings);

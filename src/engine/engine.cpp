@@ -66,8 +66,11 @@ void Engine::shutdown() {
 }
 
 void Engine::reload(const Options& changed) {
-  impl_->s.options.debug = changed.debug;
-  impl_->s.options.labels = changed.labels;
+  {
+    std::lock_guard lock(impl_->s.options_mutex);
+    impl_->s.options.debug = changed.debug;
+    impl_->s.options.labels = changed.labels;
+  }
   impl_->images.reload(changed);
   impl_->s.events.publish("daemon", "reload", "", {});
 }

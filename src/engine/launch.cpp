@@ -253,7 +253,7 @@ SpecInputs Launcher::spec_inputs(const Record& record) {
   inputs.cgroup_path = cgroup_path(record);
   inputs.facts = &s_.facts;
   inputs.default_ulimits = s_.options.default_ulimits;
-  inputs.seccomp_profile = s_.options.seccomp_profile;
+  inputs.seccomp_profile = s_.seccomp_profile;
   inputs.no_new_privileges = s_.options.no_new_privileges;
   inputs.init = uses_init(record, s_.options);
   return inputs;

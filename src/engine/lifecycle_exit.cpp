@@ -157,6 +157,7 @@ std::function<void()> Lifecycle::clearing(const ContainerPtr& container, std::ui
         {
           std::lock_guard lock(container->mutex);
           if (container->runs != run || container->is_up()) return;
+          if (container->status == Status::removing || container->status == Status::dead) return;  // discard() does it
         }
         s_.remove_runtime_directory(container->record.id);
       });
@@ -256,10 +257,10 @@ void Lifecycle::discard(const ContainerPtr& container, bool volumes) {
   if (volumes) remove_anonymous_volumes(record);
   answer_waiters(*container, {record.exit_code, std::nullopt}, true);
   s_.pool.post([this, record] {
-    s_.remove_runtime_directory(record.id);
     s_.snapshots->remove(s_.snapshot_of(record.id));
     const std::string prefix = s_.data_root.path() + "/";
     s_.data_root.discard(s_.container_directory(record.id).substr(prefix.size()));
+    s_.remove_runtime_directory(record.id);
   });
 }
 

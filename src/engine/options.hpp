@@ -58,7 +58,7 @@ struct Options {
   std::string default_cgroupns_mode;
   std::string default_ipc_mode;
   bool init = false;
-  std::string seccomp_profile;  // "", builtin, unconfined, or a path
+  std::string seccomp_profile;  // "", builtin, unconfined, or the path of a JSON file
   bool no_new_privileges = false;
 
   bool live_restore = true;  // false: clean shutdown stops the containers, as dockerd does

@@ -15,11 +15,25 @@ namespace {
 constexpr std::size_t kMaxThreads = 256;
 constexpr std::string_view kKind = "network";
 constexpr int kMostAttempts = 8;
+constexpr std::size_t kMaxProfile = 1U << 20;
 
 // D15: nobody else may look at sockets and states of containers.
 void make_private_directory(const std::string& path) {
   const UniqueFd directory = kernel::RootDirectory::open("/").make_directories(path, 0700);
   kernel::change_mode(directory.get(), 0700);
+}
+
+std::string read_seccomp_profile(const std::string& asked) {
+  if (asked.empty() || asked == "builtin") return {};
+  if (asked == "unconfined") return asked;
+  try {
+    const UniqueFd file = kernel::open_at(AT_FDCWD, asked, O_RDONLY);
+    std::string text = kernel::read_file(file.get(), kMaxProfile);
+    json::parse(text);
+    return text;
+  } catch (const Error& error) {
+    throw error.within("--seccomp-profile " + asked);
+  }
 }
 
 }  // namespace
@@ -72,6 +86,7 @@ Services::Services(Options from)
       images(data_root, documents, blobs, layers, *snapshots, options.isolated_images ? ids.scope() : ""),
       cgroups(kernel::CgroupLayout::detect()),
       facts(runtime::gather_host_facts()),
+      seccomp_profile(read_seccomp_profile(options.seccomp_profile)),
       network_documents(documents, ids.scope()),
       networks(network_options(options), network_documents),
       pool(kMaxThreads),

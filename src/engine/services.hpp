@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/worker_pool.hpp"
@@ -59,6 +60,7 @@ struct Services {
   void publish(const Record& record, std::string action, Labels more = {});
 
   Options options;
+  mutable std::mutex options_mutex;  // what reload() changes: debug, labels
   storage::DataRoot data_root;
   storage::DocumentStore documents;
   IdPolicy ids;
@@ -71,6 +73,7 @@ struct Services {
   images::ImageStore images;
   kernel::CgroupLayout cgroups;
   runtime::HostFacts facts;
+  std::string seccomp_profile;  // of the whole engine: "" is the default one, "unconfined", or JSON
   NetworkDocuments network_documents;
   network::NetworkManager networks;
   monitor::LogFollower logs;

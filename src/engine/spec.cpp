@@ -100,8 +100,10 @@ std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
 
 void set_seccomp(oci::Linux& linux_part, const SpecInputs& inputs, const SecurityOptions& security,
                  const std::vector<std::string>& capabilities) {
-  if (!security.unconfined && !security.seccomp_profile.empty())
-    linux_part.seccomp = parse_seccomp_profile(security.seccomp_profile, capabilities, inputs.facts->kernel);
+  if (security.unconfined) return;
+  const std::string& text = security.seccomp_profile.empty() ? inputs.seccomp_profile : security.seccomp_profile;
+  if (!text.empty() && text != "unconfined")
+    linux_part.seccomp = parse_seccomp_profile(text, capabilities, inputs.facts->kernel);
 }
 
 oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& security,
@@ -272,8 +274,7 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs) {
   const HostConfig& host = inputs.record->host_config;
   const SecurityOptions security = parse_security_options(host, inputs.no_new_privileges);
-  if (security.unconfined || !security.seccomp_profile.empty() || inputs.seccomp_profile == "unconfined")
-    return std::nullopt;
+  if (security.unconfined || !security.seccomp_profile.empty() || !inputs.seccomp_profile.empty()) return std::nullopt;
   std::uint64_t bits = 0;
   for (const std::string& name : effective_capabilities(host))
     bits |= kernel::capability_bit(*kernel::capability_number(name));

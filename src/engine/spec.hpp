@@ -26,7 +26,7 @@ struct SpecInputs {
   std::string cgroup_path;
   const runtime::HostFacts* facts = nullptr;
   std::vector<Ulimit> default_ulimits;
-  std::string seccomp_profile;  // daemon-wide: "", unconfined or a path
+  std::string seccomp_profile;  // daemon-wide: "", unconfined or JSON
   bool no_new_privileges = false;
   bool init = false;
 };

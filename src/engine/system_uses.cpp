@@ -117,7 +117,11 @@ json::Value info_view(Services& services, const ImageUses& images) {
   out["OomKillDisable"] = cgroups.has("memory") && cgroups.version() != kernel::CgroupVersion::v2;
   out["IPv4Forwarding"] = services.options.ip_forward;
   out["BridgeNfIptables"] = out["BridgeNfIp6tables"] = true;
-  out["Debug"] = services.options.debug;
+  {
+    std::lock_guard lock(services.options_mutex);
+    out["Debug"] = services.options.debug;
+    out["Labels"] = json::encode(services.options.labels);
+  }
   out["NFd"] = 0;
   out["NGoroutines"] = 0;
   out["SystemTime"] = to_rfc3339_nano(wall_now());
@@ -139,7 +143,6 @@ json::Value info_view(Services& services, const ImageUses& images) {
       services.ids.scope().empty() ? services.data_root.path() : services.data_root.path() + "/" + services.ids.scope();
   out["HttpProxy"] = out["HttpsProxy"] = out["NoProxy"] = "";
   out["Name"] = kernel::host_name();
-  out["Labels"] = json::encode(services.options.labels);
   out["ExperimentalBuild"] = services.options.experimental;
   out["ServerVersion"] = BRYO_VERSION;
   out["Runtimes"] = json::Object{{"bryo", json::Object{{"path", "bryo-monitor"}}}};

@@ -411,3 +411,18 @@ def test_debian_with_whiteouts(docker):
 
 def test_the_platform_is_chosen_from_an_index(docker):
     assert run(docker, "alpine", "cat", "/etc/architecture") == "amd64"
+
+
+def test_seccomp_profile_of_the_daemon(make_daemon, make_client, tmp):
+    (tmp / "profile.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chmod", "fchmodat", "fchmodat2"], "action": "SCMP_ACT_ERRNO"}]}')
+    docker = make_client(make_daemon(f"--seccomp-profile={tmp}/profile.json").start())
+    assert "Operation not permitted" in docker.run("run", "--rm", "busybox", "chmod", "600", "/etc/passwd").err
+    docker("run", "-d", "--name", "box", "busybox", "sleep", "600")
+    assert "Operation not permitted" in docker.run("exec", "box", "chmod", "600", "/etc/passwd").err
+    assert "Seccomp:\t0" in docker("run", "--rm", "--security-opt", "seccomp=unconfined", "busybox", "cat", "/proc/self/status").out
+
+
+@pytest.mark.bryo_only
+def test_a_seccomp_profile_of_the_daemon_that_is_not_there(make_daemon, tmp):
+    status, log = make_daemon(f"--seccomp-profile={tmp}/nosuch.json").fails_to_start()
+    assert status != 0 and "nosuch.json" in log

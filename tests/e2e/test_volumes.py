@@ -53,6 +53,22 @@ def test_nocopy(docker):
     assert out == ""
 
 
+def test_a_volume_that_is_a_directory_of_the_host(docker, tmp):
+    (tmp / "file").write_text("of the host\n")
+    docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", f"device={tmp}", "data")
+    assert docker("run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/file").out == "of the host\n"
+    docker("volume", "rm", "data")
+    assert (tmp / "file").exists()
+
+
+@pytest.mark.bryo_only
+def test_a_volume_of_a_type_that_is_not_mounted_is_refused(docker):
+    """Not an empty directory in its place."""
+    docker("volume", "create", "--opt", "type=nfs", "--opt", "device=:/export", "--opt", "o=addr=192.0.2.2", "data")
+    assert "type nfs" in docker.fails("run", "--rm", "-v", "data:/data", "busybox", "true", status=125).err
+    docker("volume", "rm", "data")
+
+
 def test_read_only_volume(docker):
     docker("volume", "create", "data")
     assert "Read-only file system" in docker.run("run", "--rm", "-v", "data:/data:ro", "busybox", "touch", "/data/x").err

@@ -8,7 +8,7 @@
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 cd "$here" || exit 2
 . tools/apt.sh
-apt_need build run test || exit 1
+apt_need build run test vm || exit 1
 reports=build/reports
 as_root rm -rf "$reports"
 mkdir -p "$reports/gtest" "$reports/checks"

@@ -171,7 +171,7 @@ def memory(engines, amount):
         for _ in range(50):
             container = contender.create("busybox", ["sleep", "3600"])
             contender.client.request("POST", f"/containers/{container}/start", {})
-        time.sleep(2)  # let garbage collectors and allocators settle: the same for both
+        time.sleep(6)  # idle: garbage collectors and allocators have settled, the same for both
         used = engine_processes(others)
         row.sample(contender).add(sum(used.values()) / 1e6)
         row.notes.append(f"{contender.name}: {len(used)} processes")

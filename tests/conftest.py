@@ -29,22 +29,7 @@ def pytest_configure(config):
         pytest.exit("start tests with tests/run: it makes the private test host that they need", returncode=4)
 
 
-def known_failures():
-    """Tests that are not expected to pass yet: lines of known_failures.txt, a test (or the beginning of its name) and why."""
-    for line in (Path(__file__).parent / "known_failures.txt").read_text().splitlines():
-        if line.strip() and not line.startswith("#"):
-            test, _, reason = line.partition("  ")
-            yield test, reason.strip()
-
-
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--engine") == "bryod":
-        known = list(known_failures())
-        for item in items:
-            for test, reason in known:
-                if item.nodeid.startswith(test) or (test.startswith("*") and item.nodeid.endswith(test[1:])):
-                    item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
-                    break
     if config.getoption("--engine") == "dockerd":
         skip = pytest.mark.skip(reason="dockerd does not promise this")
         for item in items:

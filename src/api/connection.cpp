@@ -166,6 +166,7 @@ asio::awaitable<bool> Connection::run_handler(std::shared_ptr<Exchange> exchange
     while (!exchange->settled() && !exchange->outlet.started()) co_await exchange->wake.wait();
   }
   const bool alive = co_await send_reply(exchange);
+  core_.rest_later();
   current_.reset();
   abort_stream_ = nullptr;
   co_return alive;

@@ -34,9 +34,10 @@ bool has_no_body(int status) { return status == 204 || status == 304 || status <
 
 struct Connection::Bridge {
   Bridge(asio::io_context& loop, Reply::Hijack hijack)
-      : fd(loop, hijack.fd.release()), detach(std::move(hijack.detach_keys)) {}
+      : fd(loop, hijack.fd.release()), detach(std::move(hijack.detach_keys)), settled(std::move(hijack.settled)) {}
   Descriptor fd;
   DetachScanner detach;
+  std::function<bool()> settled;
 };
 
 std::string Connection::head_of(const Reply& reply, const Headers& more, Framing framing, std::size_t length) const {
@@ -176,10 +177,24 @@ asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, Reply::Hijack 
     if (error || got == 0) break;
     alive = co_await transport_->write(std::string_view(piece).substr(0, got), "");
   }
+  if (bridge->settled && alive && bridge->fd.is_open()) co_await settle(bridge->settled);
   error_code ignored;
   bridge->fd.close(ignored);
   data_.set();
   co_return false;
+}
+
+// The end of a stream and the news of an exit come to us by different ways, a moment apart.
+asio::awaitable<void> Connection::settle(const std::function<bool()>& settled) {
+  constexpr auto kPause = std::chrono::microseconds(200);
+  constexpr auto kPatience = std::chrono::milliseconds(500);
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  asio::steady_timer timer(core_.loop);
+  while (!settled() && std::chrono::steady_clock::now() < deadline) {
+    timer.expires_after(kPause);
+    error_code error;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  }
 }
 
 asio::awaitable<void> Connection::pump_to_engine(std::shared_ptr<Bridge> bridge) {

@@ -105,6 +105,9 @@ class Reply {
   struct Hijack {
     UniqueFd fd;
     std::string detach_keys;
+    // What the stream's end means to its client has happened, too (an exec's exit code can be asked for); asked on the
+    // event loop when the engine's side has ended, so it must not block.
+    std::function<bool()> settled;
   };
   struct Later {
     Begin begin;

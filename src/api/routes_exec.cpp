@@ -56,7 +56,16 @@ Reply start(engine::Engine& engine, Request& request) {
     engine::Stream stream = engine.exec_start(id, wanted);
     if (wanted.detach) return Reply::empty(200);
     std::string keys = stream.tty ? detach_sequence(engine, id) : "";
-    return Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+    Reply reply = Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+    // Clients ask for the exit code as soon as the stream has ended.
+    std::get<Reply::Hijack>(reply.body).settled = [&engine, id] {
+      try {
+        return !engine.exec_inspect(id).running;
+      } catch (const Error&) {
+        return true;  // the container is gone, and the exec with it
+      }
+    };
+    return reply;
   } catch (const Error& error) {
     if (wanted.detach || error.exit_code() == 0) throw;
     return Reply::hijack(stream_type(request, wanted.tty), stream_of(error.message() + "\r\n", wanted.tty));

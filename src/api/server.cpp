@@ -14,6 +14,7 @@
 #include "api/connection.hpp"
 #include "api/server_core.hpp"
 #include "base/log.hpp"
+#include "kernel/idle_memory.hpp"
 
 namespace bryo::api {
 namespace {
@@ -141,16 +142,27 @@ void ServerCore::forget(Connection* connection) {
   connections.erase(connection);
   connection_count = connections.size();
   if (stopping && connections.empty()) drain_.cancel();
-  if (!stopping) trim_later();
+  rest_later();
 }
 
-// What requests freed goes back to the system once their burst is over: idle memory is what counts for a daemon.
-void ServerCore::trim_later() {
-  if (std::exchange(trimming_, true)) return;
-  trimmer_.expires_after(std::chrono::seconds(3));
-  trimmer_.async_wait([this](const error_code& error) {
-    trimming_ = false;
-    if (!error) pool.post([] { ::malloc_trim(0); });
+// Idle memory is what counts for a daemon: once a burst of requests is over, what they freed goes back to the system,
+// and so do the pages of code that only they needed.
+void ServerCore::rest_later() {
+  busy_ = true;
+  if (!stopping && !std::exchange(resting_, true)) wait_for_rest();
+}
+
+void ServerCore::wait_for_rest() {
+  busy_ = false;
+  rest_.expires_after(std::chrono::seconds(1));
+  rest_.async_wait([this](const error_code& error) {
+    if (error || stopping) return;
+    if (busy_) return wait_for_rest();
+    resting_ = false;
+    pool.post([] {
+      ::malloc_trim(0);
+      kernel::release_clean_pages();
+    });
   });
 }
 
@@ -160,7 +172,7 @@ void ServerCore::stop() {
   for (const auto& door : doors) door->socket.close(ignored);
   for (const auto& set : signals_) set->cancel(ignored);
   sweeper_.cancel();
-  trimmer_.cancel();
+  rest_.cancel();
   std::vector<std::shared_ptr<Connection>> all;
   for (Connection* connection : connections) all.push_back(connection->shared_from_this());
   for (const auto& connection : all) connection->abort();
@@ -183,7 +195,10 @@ void Server::on_signals(const std::vector<int>& signals, std::function<void(int)
   core_->watch(signals, std::move(callback));
 }
 
-void Server::run() { core_->loop.run(); }
+void Server::run() {
+  core_->rest_later();  // starting was work, too
+  core_->loop.run();
+}
 
 void Server::stop() {
   boost::asio::post(core_->loop, [core = core_.get()] { core->stop(); });

@@ -43,17 +43,20 @@ class ServerCore {
   void watch(const std::vector<int>& signals, std::function<void(int)> callback);
   void forget(Connection* connection);
   void stop();
+  // Something was done just now: once nothing more is, memory is given back.
+  void rest_later();
 
  private:
   boost::asio::awaitable<void> accept_all(Door& door);
   void accept_one(Door& door, UniqueFd socket);
   void make_room();
   void sweep();
-  void trim_later();
+  void wait_for_rest();
 
   boost::asio::steady_timer sweeper_{loop};
-  boost::asio::steady_timer trimmer_{loop};
-  bool trimming_ = false;
+  boost::asio::steady_timer rest_{loop};
+  bool resting_ = false;
+  bool busy_ = false;                      // since the timer was set
   boost::asio::steady_timer drain_{loop};  // after stop(): for handlers to return
   bool sweeping_ = false;
   std::vector<std::unique_ptr<boost::asio::signal_set>> signals_;

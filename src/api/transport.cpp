@@ -10,6 +10,7 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <memory>
 #include <vector>
 
 #include "api/tls_context.hpp"
@@ -45,6 +46,12 @@ asio::awaitable<void> wait_hung_up(Socket& socket) {
 
 // Reads and writes are tried at once and only wait when the kernel says so: one request on a warm connection costs two
 // system calls and one wake-up. The scratch buffer is shared by all connections of the loop's thread.
+// On the heap of the threads that read: as thread-local storage every thread of the engine would carry it.
+std::array<char, kReadSize>& scratch_of_this_thread() {
+  static thread_local const auto scratch = std::make_unique_for_overwrite<std::array<char, kReadSize>>();
+  return *scratch;
+}
+
 class PlainTransport final : public Transport {
  public:
   PlainTransport(asio::io_context& loop, UniqueFd fd) : socket_(adopt(loop, std::move(fd))) {
@@ -55,7 +62,7 @@ class PlainTransport final : public Transport {
   asio::awaitable<bool> handshake() override { co_return true; }
 
   asio::awaitable<std::size_t> read(std::string& into) override {
-    static thread_local std::array<char, kReadSize> scratch;
+    std::array<char, kReadSize>& scratch = scratch_of_this_thread();
     while (socket_.is_open()) {
       const ssize_t got = ::recv(socket_.native_handle(), scratch.data(), scratch.size(), MSG_DONTWAIT);
       if (got > 0) {

@@ -21,7 +21,7 @@ class WorkerPool {
   using Task = std::function<void()>;
   using Clock = std::chrono::steady_clock;
 
-  explicit WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time = std::chrono::seconds(5));
+  explicit WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time = std::chrono::seconds(2));
   // Runs no further task, waits for those that run. The destructor does it, too.
   void stop();
   ~WorkerPool() { stop(); }

@@ -70,6 +70,14 @@ json::Value to_json(const Event& event) {
   return out;
 }
 
+Event event_of(const json::Value& value, WallTime time) {
+  const json::Object& object = value.as_object();
+  const json::Object& actor = object.at("Actor").as_object();
+  const auto text = [](const json::Value& one) { return std::string(one.as_string()); };
+  return {text(object.at("Type")), text(object.at("Action")), text(actor.at("ID")),
+          json::decode<Labels>(actor.at("Attributes")), time};
+}
+
 bool matches(const Event& event, const Filters& filters) {
   for (const auto& [name, values] : filters) {
     if (values.empty()) continue;
@@ -98,8 +106,10 @@ void EventBus::publish(std::string type, std::string action, std::string actor_i
   // The clock may step back; the stream may not.
   if (!recent_.empty() && event.time <= recent_.back().time)
     event.time = recent_.back().time + std::chrono::nanoseconds(1);
-  subscribers_.remove_if([&](const auto& subscriber) { return !send(*subscriber, event); });
-  recent_.push_back(std::move(event));
+  std::string line = json::serialize(to_json(event)) + "\n";
+  line.shrink_to_fit();
+  subscribers_.remove_if([&](const auto& subscriber) { return !send(*subscriber, event, line); });
+  recent_.push_back({event.time, std::move(line)});
   if (recent_.size() > kKept) recent_.pop_front();
 }
 
@@ -116,9 +126,8 @@ void EventBus::sweep() {
   if (sweeping_) pool_.post_after(kSweep, [this] { sweep(); });
 }
 
-bool EventBus::send(const Subscriber& subscriber, const Event& event) {
+bool EventBus::send(const Subscriber& subscriber, const Event& event, const std::string& line) {
   if (!matches(event, subscriber.filters)) return is_open(subscriber);
-  const std::string line = json::serialize(to_json(event)) + "\n";
   const auto sent = ::send(subscriber.fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(line.size());
 }
@@ -135,8 +144,9 @@ UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTi
 
   std::lock_guard lock(mutex_);
   if (since) {
-    for (const Event& event : recent_)
-      if (event.time >= *since && (!until || event.time <= *until)) send(*subscriber, event);
+    for (const Past& past : recent_)
+      if (past.time >= *since && (!until || past.time <= *until))
+        send(*subscriber, event_of(json::parse(past.line), past.time), past.line);
   }
   if (until && *until <= wall_now()) return reader;
   subscribers_.push_back(subscriber);

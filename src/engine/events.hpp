@@ -29,6 +29,7 @@ struct Event {
 
 // Docker's JSON of it, with the old fields (status, id, from) for containers and images.
 json::Value to_json(const Event& event);
+Event event_of(const json::Value& json, WallTime time);
 bool matches(const Event& event, const Filters& filters);
 
 class EventBus {
@@ -44,15 +45,21 @@ class EventBus {
     Filters filters;
   };
 
+  // What is kept of an event: its line, a third of what the event takes.
+  struct Past {
+    WallTime time;
+    std::string line;
+  };
+
   // False when the reader is gone or too slow.
-  static bool send(const Subscriber& subscriber, const Event& event);
+  static bool send(const Subscriber& subscriber, const Event& event, const std::string& line);
   static bool is_open(const Subscriber& subscriber);
   void sweep();
   void end_later(const std::shared_ptr<Subscriber>& subscriber, WallTime until);
 
   WorkerPool& pool_;
   std::mutex mutex_;
-  std::deque<Event> recent_;
+  std::deque<Past> recent_;
   std::list<std::shared_ptr<Subscriber>> subscribers_;
   bool sweeping_ = false;
 };

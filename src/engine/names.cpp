@@ -36,7 +36,7 @@ constexpr std::array kMosses = {
 }  // namespace
 
 std::string random_name(bool numbered) {
-  thread_local std::mt19937 generator{std::random_device{}()};
+  std::minstd_rand generator{std::random_device{}()};
   const auto pick = [&](std::size_t size) {
     return std::uniform_int_distribution<std::size_t>(0, size - 1)(generator);
   };

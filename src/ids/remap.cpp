@@ -88,9 +88,13 @@ IdMap user_map(const User& user, const SubordinateIds& ids, std::vector<std::str
 IdMap group_map(const User& user, const RemapSpec& spec, const std::string& group, const SubordinateIds& ids,
                 std::vector<std::string>& warnings) {
   auto ranges = ids.ranges(IdKind::group, user);
-  if (ranges.empty() && spec.group && group != user.name) ranges = ids.ranges_of_name(IdKind::group, group);
+  User owner = user;
+  if (ranges.empty() && spec.group && group != user.name) {
+    ranges = ids.ranges_of_name(IdKind::group, group);
+    owner.name = group;
+  }
   if (ranges.empty()) fail_without_ranges(user.name, ids.sources().subgid);
-  warn_of_overlaps(user, IdKind::group, ranges, ids, warnings);
+  warn_of_overlaps(owner, IdKind::group, ranges, ids, warnings);
   return map_over(ranges, fmt::format("user \"{}\" in {}", user.name, ids.sources().subgid));
 }
 

@@ -97,6 +97,13 @@ TEST_F(Remapping, SeveralRangesAreUsedInFileOrder) {
   EXPECT_THAT(remap.warnings, IsEmpty());
 }
 
+TEST_F(Remapping, IdsSharedWithAnotherUserAreWarnedOf) {
+  write("bozo:200000:65536\nother:230000:10\nfar:300000:65536\n5000:900000:1\n", "bozo:200000:65536\n");
+  const Remap remap = resolve("bozo");
+  ASSERT_EQ(remap.warnings.size(), 1U);
+  EXPECT_THAT(remap.warnings[0], HasSubstr("other:230000:10"));
+}
+
 TEST_F(Remapping, ErrorsSayWhatToDo) {
   EXPECT_EQ(message("poor"),
             "no subordinate ids for user \"poor\" in " + directory_ + "/subuid: add a line such as poor:165536:65536");

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/idle_memory.hpp"
 
 namespace bryo::monitor {
 namespace {
@@ -30,6 +31,10 @@ void protect_this_process() {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-void give_back_heap() { ::malloc_trim(0); }
+void give_back_memory() {
+  ::malloc_trim(0);
+  kernel::release_clean_pages();
+  kernel::release_unused_stack();
+}
 
 }  // namespace bryo::monitor

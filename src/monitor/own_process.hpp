@@ -7,7 +7,7 @@ namespace bryo::monitor {
 int original_oom_score_adj();
 // oom_score_adj as low as allowed (children get theirs from their plan), not dumpable.
 void protect_this_process();
-// What malloc keeps goes back to the kernel.
-void give_back_heap();
+// What malloc keeps, the stack below us and the pages of our own code go back to the kernel. For the main thread.
+void give_back_memory();
 
 }  // namespace bryo::monitor

@@ -36,7 +36,7 @@ Session::Session(EventLoop& loop, Launcher& launcher, UniqueFd connection, Uniqu
   loop_.when_quiet(kQuiet, [this] {
     if (log_) log_->release_memory();
     OutputPump::release_memory();
-    give_back_heap();
+    give_back_memory();
   });
 }
 

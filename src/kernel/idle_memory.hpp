@@ -1,5 +1,5 @@
-// A process that waits for its next event needs next to none of the memory that its last one needed. What is clean comes
-// back from the page cache when it is touched again; what is free is free.
+// A process that waits for its next event needs next to none of the memory that its last one needed. What is clean
+// comes back from the page cache when it is touched again; what is free is free.
 #pragma once
 
 namespace bryo::kernel {

@@ -186,7 +186,7 @@ asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, Reply::Hijack 
 
 // The end of a stream and the news of an exit come to us by different ways, a moment apart.
 asio::awaitable<void> Connection::settle(const std::function<bool()>& settled) {
-  constexpr auto kPause = std::chrono::microseconds(200);
+  constexpr auto kPause = std::chrono::microseconds(50);
   constexpr auto kPatience = std::chrono::milliseconds(500);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   asio::steady_timer timer(core_.loop);

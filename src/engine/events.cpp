@@ -15,6 +15,7 @@ constexpr std::array kFilters = {"config", "container", "daemon", "event",  "ima
                                  "node",   "plugin",    "scope",  "secret", "service", "type",  "volume"};
 constexpr auto kSweep = std::chrono::seconds(2);
 constexpr std::size_t kKept = 256;
+constexpr std::size_t kKeptBytes = 256U << 10;
 constexpr int kSendBuffer = 1 << 20;  // what a slow reader may lag behind
 
 bool contains(const std::vector<std::string>& values, std::string_view wanted) {
@@ -100,17 +101,49 @@ bool matches(const Event& event, const Filters& filters) {
   return true;
 }
 
+EventHistory::EventHistory() : bytes_(new char[kKeptBytes]), entries_(kKept) {}
+
+void EventHistory::add(WallTime time, std::string_view line) {
+  if (line.size() > kKeptBytes) return;
+  std::size_t begin = 0;
+  if (count_ > 0) begin = at(count_ - 1).begin + at(count_ - 1).size;
+  if (begin + line.size() > kKeptBytes) {
+    // Starts again at the front; what lay behind the newest is the oldest.
+    while (count_ > 0 && at(0).begin >= begin) forget_oldest();
+    begin = 0;
+  }
+  const auto in_the_way = [&](const Entry& entry) {
+    return entry.begin < begin + line.size() && begin < entry.begin + entry.size;
+  };
+  while (count_ > 0 && (count_ == entries_.size() || in_the_way(at(0)))) forget_oldest();
+  line.copy(bytes_.get() + begin, line.size());
+  ++count_;
+  at(count_ - 1) = {time, begin, line.size()};
+}
+
+void EventHistory::forget_oldest() {
+  first_ = (first_ + 1) % entries_.size();
+  --count_;
+}
+
+void EventHistory::each(const std::function<void(WallTime, std::string_view)>& visit) const {
+  for (std::size_t i = 0; i < count_; ++i) visit(at(i).time, {bytes_.get() + at(i).begin, at(i).size});
+}
+
+std::optional<WallTime> EventHistory::newest() const {
+  if (count_ == 0) return std::nullopt;
+  return at(count_ - 1).time;
+}
+
 void EventBus::publish(std::string type, std::string action, std::string actor_id, Labels attributes) {
   std::lock_guard lock(mutex_);
   Event event{std::move(type), std::move(action), std::move(actor_id), std::move(attributes), wall_now()};
   // The clock may step back; the stream may not.
-  if (!recent_.empty() && event.time <= recent_.back().time)
-    event.time = recent_.back().time + std::chrono::nanoseconds(1);
-  std::string line = json::serialize(to_json(event)) + "\n";
-  line.shrink_to_fit();
+  if (const auto newest = recent_.newest(); newest && event.time <= *newest)
+    event.time = *newest + std::chrono::nanoseconds(1);
+  const std::string line = json::serialize(to_json(event)) + "\n";
   subscribers_.remove_if([&](const auto& subscriber) { return !send(*subscriber, event, line); });
-  recent_.push_back({event.time, std::move(line)});
-  if (recent_.size() > kKept) recent_.pop_front();
+  recent_.add(event.time, line);
 }
 
 bool EventBus::is_open(const Subscriber& subscriber) {
@@ -126,7 +159,7 @@ void EventBus::sweep() {
   if (sweeping_) pool_.post_after(kSweep, [this] { sweep(); });
 }
 
-bool EventBus::send(const Subscriber& subscriber, const Event& event, const std::string& line) {
+bool EventBus::send(const Subscriber& subscriber, const Event& event, std::string_view line) {
   if (!matches(event, subscriber.filters)) return is_open(subscriber);
   const auto sent = ::send(subscriber.fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(line.size());
@@ -144,9 +177,9 @@ UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTi
 
   std::lock_guard lock(mutex_);
   if (since) {
-    for (const Past& past : recent_)
-      if (past.time >= *since && (!until || past.time <= *until))
-        send(*subscriber, event_of(json::parse(past.line), past.time), past.line);
+    recent_.each([&](WallTime time, std::string_view line) {
+      if (time >= *since && (!until || time <= *until)) send(*subscriber, event_of(json::parse(line), time), line);
+    });
   }
   if (until && *until <= wall_now()) return reader;
   subscribers_.push_back(subscriber);

@@ -1,15 +1,18 @@
 // The stream of events (Docker's /events): who did what to which object, when. Thread-safe.
 //
-// The newest 256 events are kept for --since. A subscriber gets a descriptor of JSON lines; one that does not read is
-// told "gap" by losing its connection: the engine never waits for a reader (security.md D14).
+// The newest 256 events (and at most 256 kB of them) are kept for --since. A subscriber gets a descriptor of JSON
+// lines; one that does not read is told "gap" by losing its connection: the engine never waits for a reader
+// (security.md D14).
 #pragma once
 
-#include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/json.hpp"
 #include "base/time.hpp"
@@ -32,6 +35,33 @@ json::Value to_json(const Event& event);
 Event event_of(const json::Value& json, WallTime time);
 bool matches(const Event& event, const Filters& filters);
 
+// The newest events as lines of JSON, in one block of memory: small things that live long, strewn among what requests
+// allocate, would each keep a page from being given back. Not thread-safe.
+class EventHistory {
+ public:
+  EventHistory();
+  // Forgets the oldest to make room. A line that is larger than all of it is not kept.
+  void add(WallTime time, std::string_view line);
+  // Oldest first.
+  void each(const std::function<void(WallTime, std::string_view)>& visit) const;
+  std::optional<WallTime> newest() const;
+
+ private:
+  void forget_oldest();
+  struct Entry {
+    WallTime time;
+    std::size_t begin = 0;
+    std::size_t size = 0;
+  };
+  Entry& at(std::size_t number) { return entries_[(first_ + number) % entries_.size()]; }
+  const Entry& at(std::size_t number) const { return entries_[(first_ + number) % entries_.size()]; }
+
+  std::unique_ptr<char[]> bytes_;
+  std::vector<Entry> entries_;  // a ring
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+};
+
 class EventBus {
  public:
   explicit EventBus(WorkerPool& pool) : pool_(pool) {}
@@ -45,21 +75,15 @@ class EventBus {
     Filters filters;
   };
 
-  // What is kept of an event: its line, a third of what the event takes.
-  struct Past {
-    WallTime time;
-    std::string line;
-  };
-
   // False when the reader is gone or too slow.
-  static bool send(const Subscriber& subscriber, const Event& event, const std::string& line);
+  static bool send(const Subscriber& subscriber, const Event& event, std::string_view line);
   static bool is_open(const Subscriber& subscriber);
   void sweep();
   void end_later(const std::shared_ptr<Subscriber>& subscriber, WallTime until);
 
   WorkerPool& pool_;
   std::mutex mutex_;
-  std::deque<Past> recent_;
+  EventHistory recent_;
   std::list<std::shared_ptr<Subscriber>> subscribers_;
   bool sweeping_ = false;
 };

@@ -62,5 +62,30 @@ TEST(Table, PrefixesNamesAndAmbiguity) {
   EXPECT_THROW(table.reserve_name("-rf", "yyy"), Error);
 }
 
+TEST(EventHistory, ForgetsTheOldestAndNeverMixesLines) {
+  EventHistory history;
+  const auto at = [](int n) { return WallTime(std::chrono::nanoseconds(n)); };
+  std::vector<std::string> all;
+  for (int n = 0; n < 2000; ++n) {
+    all.push_back(std::string(static_cast<std::size_t>(1 + n * 7919 % 9000), static_cast<char>('a' + n % 26)));
+    history.add(at(n), all.back());
+    std::vector<int> seen;
+    history.each([&](WallTime time, std::string_view line) {
+      const auto number = static_cast<int>(time.time_since_epoch().count());
+      ASSERT_EQ(line, all.at(static_cast<std::size_t>(number)));
+      if (!seen.empty()) {
+        ASSERT_EQ(number, seen.back() + 1);
+      }
+      seen.push_back(number);
+    });
+    ASSERT_FALSE(seen.empty());
+    EXPECT_EQ(seen.back(), n);
+    EXPECT_LE(seen.size(), 256U);
+    EXPECT_EQ(history.newest(), at(n));
+  }
+  history.add(at(5000), std::string(1U << 20, 'x'));
+  EXPECT_EQ(history.newest(), at(1999)) << "larger than all of it";
+}
+
 }  // namespace
 }  // namespace bryo::engine

@@ -75,7 +75,7 @@ monitor::ExecRequest Execs::make_request(const Exec& exec, const Record& record,
     user = lifecycle_.launcher().user_of(record, asked.user, root);
   }
   const SpecInputs inputs = lifecycle_.launcher().spec_inputs(record);
-  const auto spec = build_spec(inputs);
+  const auto spec = build_exec_spec(inputs);
   runtime::PlanOptions options;
   options.default_seccomp = default_seccomp(inputs);
   const auto plan = runtime::make_exec_plan(build_process(inputs, asked, user), spec, s_.facts, options);

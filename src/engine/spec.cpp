@@ -271,6 +271,20 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
   return spec;
 }
 
+oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs) {
+  const Record& record = *inputs.record;
+  const SecurityOptions security = parse_security_options(record.host_config, inputs.no_new_privileges);
+  oci::RuntimeSpec spec;
+  spec.linux_.emplace();
+  spec.linux_->namespaces = spec_namespaces(inputs);
+  if (!record.maps.is_identity()) {
+    spec.linux_->uid_mappings = id_mappings(record.maps.uid);
+    spec.linux_->gid_mappings = id_mappings(record.maps.gid);
+  }
+  set_seccomp(*spec.linux_, inputs, security, effective_capabilities(record.host_config));
+  return spec;
+}
+
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs) {
   const HostConfig& host = inputs.record->host_config;
   const SecurityOptions security = parse_security_options(host, inputs.no_new_privileges);

@@ -32,6 +32,8 @@ struct SpecInputs {
 };
 
 oci::RuntimeSpec build_spec(const SpecInputs& inputs);
+// What an exec needs to know of the container's: namespaces, maps, a seccomp profile of its own.
+oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs);
 // Bits of the capabilities for which Docker's default seccomp profile is to be made; nullopt when the user has chosen
 // another one (build_spec has it) or none.
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs);

@@ -39,9 +39,10 @@ void check_privileges() {
          "container that was given --privileged");
 }
 
-// Few heaps and no growing thresholds: freed memory goes back to the system (private memory is a goal of the project).
+// One heap (threads have caches of their own before it) and no growing thresholds: freed memory goes back to the system
+// (private memory is a goal of the project).
 void tune_process() {
-  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
   ::mallopt(M_TRIM_THRESHOLD, 256 << 10);
   ::signal(SIGPIPE, SIG_IGN);

@@ -258,8 +258,10 @@ void Creator::show_what_it_stands_for(const storage::Volume& volume, ResolvedMou
          "volume {} is a file system of type {}: this version mounts only binds (type=none, o=bind) and plain volumes; "
          "mount it on the host and bind-mount the directory",
          volume.name, printable(own->type));
-  if (!kernel::try_stat_at(AT_FDCWD, own->device))
-    fail(ErrorKind::invalid_argument, "failed to mount local volume: mount {}:{}: no such file or directory",
+  if (!own->device.starts_with('/') || !kernel::try_stat_at(AT_FDCWD, own->device))
+    fail(ErrorKind::invalid_argument,
+         "failed to mount local volume: mount {}:{}: no such file or directory: the option device must be the absolute "
+         "path of a directory that exists",
          printable(own->device), volume.mountpoint);
   mount.point.source = own->device;
   mount.idmap = false;  // as every bind: the host's owners

@@ -6,7 +6,6 @@
 #pragma once
 
 #include "engine/record.hpp"
-#include "monitor/log_reader.hpp"
 #include "monitor/types.hpp"
 
 namespace bryo::engine {

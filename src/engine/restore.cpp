@@ -4,6 +4,7 @@
 #include <future>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -16,6 +17,33 @@ namespace {
 
 constexpr int kLostExitCode = 255;  // as Docker, when nobody saw the end
 constexpr auto kStopPatience = std::chrono::seconds(10);
+constexpr auto kStopPause = std::chrono::milliseconds(2);
+
+// A container of another map that still runs.
+struct Stray {
+  Record record;
+  std::shared_ptr<monitor::Monitor> monitor;
+
+  void send(std::string_view name) const {
+    try {
+      monitor->signal(parse_signal(name));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::not_found) log::warning("container {}: {}", record.id, error.what());
+    }
+  }
+
+  // SIGKILL from the deadline on.
+  monitor::ExitInfo wait_for_end(std::chrono::steady_clock::time_point deadline) const {
+    for (bool killed = false;;) {
+      if (const auto exit = monitor->status().exit) return *exit;
+      const auto late = std::chrono::steady_clock::now() - deadline;
+      if (late > kStopPatience)
+        fail(ErrorKind::internal, "it does not end, not even by SIGKILL: is a process of it stuck in the kernel?");
+      if (late > std::chrono::seconds(0) && !std::exchange(killed, true)) send("SIGKILL");
+      std::this_thread::sleep_for(kStopPause);
+    }
+  }
+};
 
 }  // namespace
 
@@ -66,10 +94,6 @@ void Lifecycle::restore() {
 // Containers that still run below another map: this engine shows them nowhere, and they hold addresses and ports. They
 // are stopped as their users would stop them, and their own engine finds the exit codes.
 void Lifecycle::stop_other_scopes() {
-  struct Stray {
-    Record record;
-    std::shared_ptr<monitor::Monitor> monitor;
-  };
   std::vector<Stray> strays;
   for (const auto& document : s_.documents.list("container")) {
     if (document.key.scope == s_.ids.scope()) continue;
@@ -85,38 +109,23 @@ void Lifecycle::stop_other_scopes() {
   }
   if (strays.empty()) return;
   log::warning("stopping {} containers that run below another map of this data root", strays.size());
-  const auto send = [](const Stray& stray, std::string_view name) {
-    try {
-      stray.monitor->signal(parse_signal(name));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::not_found) log::warning("container {}: {}", stray.record.id, error.what());
-    }
-  };
   for (const Stray& stray : strays) {
     const std::string& own = stray.record.config.stop_signal;
-    send(stray, own.empty() ? "SIGTERM" : std::string_view(own));
+    stray.send(own.empty() ? "SIGTERM" : std::string_view(own));
   }
   const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
-  for (Stray& stray : strays) try {
-      std::optional<monitor::ExitInfo> exit;
-      bool killed = false;
-      while (!(exit = stray.monitor->status().exit)) {
-        const auto late = std::chrono::steady_clock::now() - deadline;
-        if (late > kStopPatience) fail(ErrorKind::internal, "does not end, not even by SIGKILL");
-        if (!killed && late > std::chrono::seconds(0)) {
-          send(stray, "SIGKILL");
-          killed = true;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      }
-      stray.record.exit_code = exit->code;
-      stray.record.finished_at = to_rfc3339_nano(exit->finished_at);
+  for (Stray& stray : strays) {
+    try {
+      const auto exit = stray.wait_for_end(deadline);
+      stray.record.exit_code = exit.code;
+      stray.record.finished_at = to_rfc3339_nano(exit.finished_at);
       s_.save(stray.record);
       stray.monitor->close();
       s_.remove_runtime_directory(stray.record.id);
     } catch (const Error& error) {
       log::error("stop container {} of another map: {}", stray.record.id, error.what());
     }
+  }
 }
 
 // The record may be older than the last start: what was written beside the monitor's socket is not.

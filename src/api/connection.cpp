@@ -34,6 +34,11 @@ Connection::~Connection() {
   if (const auto core = core_alive_.lock()) (*core)->forget(this);
 }
 
+void Connection::allow(std::chrono::milliseconds time) {
+  deadline_ = Clock::now() + time;
+  core_.sweep_by(deadline_);
+}
+
 void Connection::abort() {
   keep_alive_ = false;
   waiting_ = false;

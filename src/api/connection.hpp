@@ -50,7 +50,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<void> say_goodbye();
   std::optional<Reply> find_route(Exchange& exchange);
   void consume(std::size_t count);
-  void allow(std::chrono::milliseconds time) { deadline_ = Clock::now() + time; }
+  void allow(std::chrono::milliseconds time);
   void allow_any_time() { deadline_ = Clock::time_point::max(); }
 
   // connection_replies.cpp: replies. Each gives false when the connection cannot go on.

@@ -94,7 +94,6 @@ void ServerCore::accept_one(Door& door, UniqueFd socket) {
   connection_count = connections.size();
   boost::asio::co_spawn(
       loop, [connection] { return connection->serve(); }, boost::asio::detached);
-  if (!sweeping_) sweep();
 }
 
 // The connection that has waited longest for a request makes room for the new one, so silent ones cannot shut others
@@ -106,20 +105,30 @@ void ServerCore::make_room() {
   if (oldest != nullptr) oldest->abort();
 }
 
-void ServerCore::sweep() {
-  sweeping_ = !connections.empty() && !stopping;
-  if (!sweeping_) return;
-  const auto now = Connection::Clock::now();
-  std::vector<std::shared_ptr<Connection>> late;
-  for (Connection* connection : connections)
-    if (connection->deadline() <= now) late.push_back(connection->shared_from_this());
-  for (const auto& connection : late) connection->abort();
-  const auto shortest = std::min({options.head_time, options.body_time, options.linger_time, options.idle_time});
-  sweeper_.expires_after(std::clamp<std::chrono::milliseconds>(shortest / 4, std::chrono::milliseconds(10),
-                                                               std::chrono::milliseconds(1000)));
+void ServerCore::sweep_by(std::chrono::steady_clock::time_point when) {
+  if (stopping || when >= next_sweep_) return;
+  next_sweep_ = when;
+  sweeper_.expires_at(when);
   sweeper_.async_wait([this](const error_code& error) {
     if (!error) sweep();
   });
+}
+
+// Wakes up when somebody's time is up and at no other moment: an idle engine sleeps.
+void ServerCore::sweep() {
+  constexpr std::chrono::milliseconds kMostOften{10};
+  const auto now = Connection::Clock::now();
+  auto next = Connection::Clock::time_point::max();
+  std::vector<std::shared_ptr<Connection>> late;
+  for (Connection* connection : connections) {
+    if (connection->deadline() <= now)
+      late.push_back(connection->shared_from_this());
+    else
+      next = std::min(next, connection->deadline());
+  }
+  next_sweep_ = Connection::Clock::time_point::max();
+  for (const auto& connection : late) connection->abort();
+  if (next != Connection::Clock::time_point::max()) sweep_by(std::max(next, now + kMostOften));
 }
 
 void ServerCore::watch(const std::vector<int>& signals, std::function<void(int)> callback) {
@@ -145,8 +154,9 @@ void ServerCore::forget(Connection* connection) {
   rest_later();
 }
 
-// Idle memory is what counts for a daemon: once a burst of requests is over, what they freed goes back to the system,
-// and so do the pages of code that only they needed.
+// Idle memory is what counts for a daemon: once a burst of requests is over and the threads that worked on it have ended,
+// what they freed goes back to the system, and so do the pages of code that only they needed. Done by this thread, which
+// nothing wakes up afterwards: whoever runs next brings pages back.
 void ServerCore::rest_later() {
   busy_ = true;
   if (!stopping && !std::exchange(resting_, true)) wait_for_rest();
@@ -154,15 +164,15 @@ void ServerCore::rest_later() {
 
 void ServerCore::wait_for_rest() {
   busy_ = false;
-  rest_.expires_after(std::chrono::seconds(1));
+  constexpr auto kUntilThreadsHaveEnded = WorkerPool::kIdleTime * 3 / 2;
+  rest_.expires_after(kUntilThreadsHaveEnded);
   rest_.async_wait([this](const error_code& error) {
     if (error || stopping) return;
     if (busy_) return wait_for_rest();
     resting_ = false;
-    pool.post([] {
-      ::malloc_trim(0);
-      kernel::release_clean_pages();
-    });
+    ::malloc_trim(0);
+    kernel::release_clean_pages();
+    kernel::release_unused_stack();
   });
 }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <unordered_set>
@@ -43,6 +44,8 @@ class ServerCore {
   void watch(const std::vector<int>& signals, std::function<void(int)> callback);
   void forget(Connection* connection);
   void stop();
+  // Some connection's time is up then.
+  void sweep_by(std::chrono::steady_clock::time_point when);
   // Something was done just now: once nothing more is, memory is given back.
   void rest_later();
 
@@ -54,11 +57,11 @@ class ServerCore {
   void wait_for_rest();
 
   boost::asio::steady_timer sweeper_{loop};
+  std::chrono::steady_clock::time_point next_sweep_ = std::chrono::steady_clock::time_point::max();
   boost::asio::steady_timer rest_{loop};
   bool resting_ = false;
   bool busy_ = false;                      // since the timer was set
   boost::asio::steady_timer drain_{loop};  // after stop(): for handlers to return
-  bool sweeping_ = false;
   std::vector<std::unique_ptr<boost::asio::signal_set>> signals_;
 
  public:

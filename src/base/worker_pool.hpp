@@ -18,10 +18,12 @@ namespace bryo {
 
 class WorkerPool {
  public:
+  static constexpr std::chrono::milliseconds kIdleTime{1000};  // then a thread without work ends
+
   using Task = std::function<void()>;
   using Clock = std::chrono::steady_clock;
 
-  explicit WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time = std::chrono::seconds(2));
+  explicit WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time = kIdleTime);
   // Runs no further task, waits for those that run. The destructor does it, too.
   void stop();
   ~WorkerPool() { stop(); }

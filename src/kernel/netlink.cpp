@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <memory>
 
 #include "base/error.hpp"
 
@@ -156,8 +157,7 @@ struct NetlinkSocket::Outcome {
   }
 };
 
-NetlinkSocket::NetlinkSocket(int protocol)
-    : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)), received_(kReceiveBuffer) {
+NetlinkSocket::NetlinkSocket(int protocol) : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)) {
   if (!fd_) fail_errno("socket AF_NETLINK {}", protocol);
   const int on = 1;
   // Helpful, not needed: kernels before 4.12 lack them.
@@ -180,15 +180,17 @@ void NetlinkSocket::send(NetlinkBatch& batch, std::string_view what) {
 }
 
 bool NetlinkSocket::read_some(int flags, Outcome& outcome, const std::function<void(const NetlinkReply&)>& visit) {
-  const ssize_t size = ::recv(fd_.get(), received_.data(), received_.size(), flags | MSG_TRUNC);
+  // Not kept: sockets live long and are many, conversations are short.
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReceiveBuffer);
+  const ssize_t size = ::recv(fd_.get(), buffer.get(), kReceiveBuffer, flags | MSG_TRUNC);
   if (size < 0) {
     if (errno == EAGAIN) return false;
     if (errno == EINTR) return true;
     fail_errno("receive from netlink");
   }
-  if (static_cast<std::size_t>(size) > received_.size())
+  if (static_cast<std::size_t>(size) > kReceiveBuffer)
     fail(ErrorKind::internal, "netlink message of {} bytes does not fit", size);
-  std::span<const std::byte> rest(received_.data(), static_cast<std::size_t>(size));
+  std::span<const std::byte> rest(buffer.get(), static_cast<std::size_t>(size));
   while (rest.size() >= sizeof(nlmsghdr)) {
     nlmsghdr header;
     std::memcpy(&header, rest.data(), sizeof(header));

@@ -134,7 +134,6 @@ class NetlinkSocket {
 
   UniqueFd fd_;
   std::uint32_t sequence_ = 0;
-  std::vector<std::byte> received_;
 };
 
 }  // namespace bryo::kernel

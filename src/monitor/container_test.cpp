@@ -290,7 +290,10 @@ TEST_F(ContainerTest, SameContainerStartsAgainAndAgain) {
     ASSERT_TRUE(listener_.wait_exits("c1", i));
     monitor->close();
   }
-  hub_->spawn(shell("exit 4"))->close();
+  hub_->spawn(shell("exit 4"))->close();  // given up while it is being made
+  const auto last = hub_->spawn(shell("exit 4"));
+  last->network_namespace();  // now it is made
+  last->close();
   wait_gone();
   EXPECT_EQ(listener_.exits("c1"), 20u);
 }

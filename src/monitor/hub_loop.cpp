@@ -49,7 +49,10 @@ class SpawnSettings {
 
   pid_t spawn(const std::string& program, std::vector<char*> arguments) const {
     arguments.push_back(nullptr);
-    char* environment[] = {nullptr};
+    // malloc(3) hoards freed pieces for each thread, which malloc_trim(3) cannot give back: of what a monitor needs to
+    // start a container, half would stay. Tunables are read from the environment only, before main.
+    static char tunables[] = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
+    char* environment[] = {tunables, nullptr};
     pid_t pid = 0;
     const int number = ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(), environment);
     if (number != 0) throw Error::from_errno(number, "start bryo-monitor");

@@ -40,7 +40,9 @@ ProcessStreams::ProcessStreams(EventLoop& loop, const StreamOptions& options, Lo
       log_(log),
       on_end_(std::move(on_end)),
       grace_(loop, [this] { give_up_outputs(); }),
-      burial_(loop, [this] { bury_dead(); }) {}
+      burial_(loop, [this] { bury_dead(); }) {
+  outputs_.reserve(2);  // now, not amid what starting the program needs for a moment
+}
 
 ProcessStreams::~ProcessStreams() = default;
 

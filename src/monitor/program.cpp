@@ -18,20 +18,36 @@ UniqueFd open_program(const std::string& path) try {
   throw error.within("the monitor program, which is installed beside bryod");
 }
 
+UniqueFd copy_to_memory(int file, const std::string& path) {
+  const struct stat state = kernel::stat_fd(file);
+  UniqueFd memory{::memfd_create("bryo-monitor", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+  if (!memory) fail_errno("memfd_create for the monitor program");
+  for (off_t done = 0; done < state.st_size;) {
+    const ssize_t count = ::sendfile(memory.get(), file, &done, static_cast<std::size_t>(state.st_size - done));
+    if (count <= 0) fail_errno("copy {} to memory", path);
+  }
+  return memory;
+}
+
+/// CVE-2019-5736: nothing in it can be changed any more, whoever opens it through /proc.
+bool seal(int memory) {
+  return ::fcntl(memory, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
+}
+
+/// The kernel refuses F_SEAL_WRITE with EBUSY when somebody holds a page of the file for longer than 150 ms
+/// (mm/memfd.c, memfd_wait_for_pins). That may be a passer-by such as compaction on a loaded machine: a new copy has
+/// pages that nobody holds.
+constexpr int kCopies = 10;
+
 }  // namespace
 
 MonitorProgram::MonitorProgram(const std::string& path) {
   const UniqueFd file = open_program(path);
-  const struct stat state = kernel::stat_fd(file.get());
-  memory_.reset(::memfd_create("bryo-monitor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory_) fail_errno("memfd_create for the monitor program");
-  for (off_t done = 0; done < state.st_size;) {
-    const ssize_t count = ::sendfile(memory_.get(), file.get(), &done, static_cast<std::size_t>(state.st_size - done));
-    if (count <= 0) fail_errno("copy {} to memory", path);
+  for (int copies = 1;; ++copies) {
+    memory_ = copy_to_memory(file.get(), path);
+    if (seal(memory_.get())) return;
+    if (errno != EBUSY || copies == kCopies) fail_errno("seal copy {} of the monitor program {}", copies, path);
   }
-  // CVE-2019-5736: nothing in it can be changed any more, whoever opens it through /proc.
-  constexpr int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-  if (::fcntl(memory_.get(), F_ADD_SEALS, seals) < 0) fail_errno("seal the monitor program");
 }
 
 MonitorProgram MonitorProgram::beside_this_program() {

@@ -23,6 +23,7 @@ namespace {
 constexpr std::string_view kVethPrefix = "veth";
 constexpr std::string_view kLinkLocal = "fe80::1/64";  // of every IPv6 bridge, as Docker's
 constexpr int kPatience = 500;                         // tenths of a millisecond
+constexpr std::size_t kKeptSockets = 2;                // more are needed only while many containers start at once
 constexpr int kLoopbackIndex = 1;                      // of every network namespace (net/core/dev.c)
 
 // 02:42 and bytes of the network's id: the same after a restart, so that neighbours need not learn anew.
@@ -106,7 +107,7 @@ std::unique_ptr<NetlinkSocket> BridgeDriver::take_socket() {
 
 void BridgeDriver::keep_socket(std::unique_ptr<NetlinkSocket> socket) {
   const std::lock_guard lock(mutex_);
-  sockets_.push_back(std::move(socket));
+  if (sockets_.size() < kKeptSockets) sockets_.push_back(std::move(socket));
 }
 
 std::string BridgeDriver::alias_of(std::string_view network_id) const {

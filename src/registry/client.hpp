@@ -4,6 +4,8 @@
 // one user's credentials during one operation; its endpoints (mirrors, https, http) are tried in order and blobs come
 // from whichever has them, since every byte is checked against its digest. Both are thread-safe; calls block.
 //
+// The process ignores SIGPIPE, as bryod does: registries hang up in the middle of anything.
+//
 // Nothing a registry says is believed: documents are at most 4 MiB, digests are computed here, redirects never carry
 // credentials to another origin nor lead to link-local addresses (auth.hpp, http.hpp). Errors: not_found, unauthorized,
 // permission, unavailable with Docker's texts; cancelled.

@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -53,6 +54,7 @@ void sign(Key& key, const char* alternative_name, long hours) {
 class TlsServer {
  public:
   explicit TlsServer(const Key& key) : context_(SSL_CTX_new(TLS_server_method())) {
+    ::signal(SIGPIPE, SIG_IGN);  // both sides hang up at any moment
     SSL_CTX_use_certificate(context_, key.certificate);
     SSL_CTX_use_PrivateKey(context_, key.key);
     listener_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

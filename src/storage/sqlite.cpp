@@ -1,18 +1,29 @@
 #include "storage/sqlite.hpp"
 
 namespace bryo::storage::sqlite {
+namespace {
+
+// Small rows, read once: what SQLite would keep for itself (2 MB of pages, of which 80 kB at once, and 60 kB of small
+// blocks), the kernel keeps, too.
+constexpr const char* kSmallCache = "PRAGMA cache_size=-64";
+
+void want_no_page_cache_in_advance() {
+  static const int once = sqlite3_config(SQLITE_CONFIG_PAGECACHE, nullptr, 0, 0);
+  static_cast<void>(once);
+}
+
+}  // namespace
 
 Connection::Connection(const std::string& path) : path_(path) {
+  want_no_page_cache_in_advance();
   sqlite3* handle = nullptr;
   const int result =
       sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   handle_.reset(handle);
   if (result != SQLITE_OK) fail_last("open");
   sqlite3_extended_result_codes(handle, 1);
-  // Small rows, read once: what SQLite would keep for itself (2 MB of pages, 60 kB of small blocks), the kernel keeps,
-  // too.
   sqlite3_db_config(handle, SQLITE_DBCONFIG_LOOKASIDE, nullptr, 0, 0);
-  sqlite3_exec(handle, "PRAGMA cache_size=-64", nullptr, nullptr, nullptr);
+  sqlite3_exec(handle, kSmallCache, nullptr, nullptr, nullptr);
   sqlite3_busy_timeout(handle, 10'000);
 }
 

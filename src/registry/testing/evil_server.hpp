@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -52,6 +53,7 @@ class EvilServer {
   using Handler = std::function<Reply(const SeenRequest&)>;
 
   explicit EvilServer(Handler handler) : handler_(std::move(handler)) {
+    ::signal(SIGPIPE, SIG_IGN);  // both sides hang up at any moment
     listener_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     struct sockaddr_in address = {};
     address.sin_family = AF_INET;

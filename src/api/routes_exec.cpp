@@ -80,11 +80,16 @@ Reply resize(engine::Engine& engine, Request& request) {
 }  // namespace
 
 void add_exec_routes(Router& router, engine::Engine& engine) {
-  router.add(Method::post, "/containers/{id}/exec", [&](Request& request) { return create(engine, request); });
+  // Nothing of these two waits: a hand-over to a worker thread and back would take longer than they do.
+  router.add(
+      Method::post, "/containers/{id}/exec", [&](Request& request) { return create(engine, request); }, BodyMode::whole,
+      RunOn::event_loop);
   router.add(Method::post, "/exec/{id}/start", [&](Request& request) { return start(engine, request); });
   router.add(Method::post, "/exec/{id}/resize", [&](Request& request) { return resize(engine, request); });
-  router.add(Method::get, "/exec/{id}/json",
-             [&](Request& request) { return Reply::json_of(200, engine.exec_inspect(request.parameter("id"))); });
+  router.add(
+      Method::get, "/exec/{id}/json",
+      [&](Request& request) { return Reply::json_of(200, engine.exec_inspect(request.parameter("id"))); },
+      BodyMode::whole, RunOn::event_loop);
 }
 
 }  // namespace bryo::api

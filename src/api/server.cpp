@@ -154,9 +154,9 @@ void ServerCore::forget(Connection* connection) {
   rest_later();
 }
 
-// Idle memory is what counts for a daemon: once a burst of requests is over and the threads that worked on it have ended,
-// what they freed goes back to the system, and so do the pages of code that only they needed. Done by this thread, which
-// nothing wakes up afterwards: whoever runs next brings pages back.
+// Idle memory is what counts for a daemon: once a burst of requests is over and the threads that worked on it have
+// ended, what they freed goes back to the system, and so do the pages of code that only they needed. Done by this
+// thread, which nothing wakes up afterwards: whoever runs next brings pages back.
 void ServerCore::rest_later() {
   busy_ = true;
   if (!stopping && !std::exchange(resting_, true)) wait_for_rest();

@@ -109,7 +109,10 @@ void enter_root(ChildContext& context, const EnterRoot& step) noexcept {
 }
 
 void attach_source(ChildContext& context, const AttachSource& step) noexcept {
-  const int mount = context.mounts[1 + step.source];
+  int mount = context.mounts[1 + step.source];
+  // Since Linux 6.15 a detached mount can be cloned; before, it keeps its place.
+  if (step.in_order)
+    if (const int clone = raw::open_tree(mount, "", OPEN_TREE_CLONE | AT_EMPTY_PATH); clone >= 0) mount = clone;
   const char* path = step.target.c_str();
   struct stat info = {};
   context.link.check(raw::fstat(mount, info), {"stat the source of mount ", path});

@@ -158,6 +158,8 @@ struct AttachSource {
   std::string target;
   bool plain_target = false;   // no link on the way to it (CVE-2026-41579)
   bool allow_in_proc = false;  // may lie on a procfs: one of the files that LXCFS replaces
+  // As if it were made by this step: listed behind the mounts before it, where the kernel lists by age (6.8 and newer).
+  bool in_order = false;
   bool operator==(const AttachSource&) const = default;
 };
 struct MountFilesystem {

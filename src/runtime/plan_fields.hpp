@@ -76,7 +76,7 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, EnterRoot
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, AttachSource> {
-  return std::tie(v.source, v.target, v.plain_target, v.allow_in_proc);
+  return std::tie(v.source, v.target, v.plain_target, v.allow_in_proc, v.in_order);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, MountFilesystem> {

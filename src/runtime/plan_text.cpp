@@ -88,8 +88,8 @@ std::string text(const DeviceSource& s) {
 std::string text(const AttachRoot&) { return "attach the root file system"; }
 std::string text(const EnterRoot& s) { return "pivot_root" + propagation_text(s.propagation, false); }
 std::string text(const AttachSource& s) {
-  return fmt::format("attach source {} on {}{}{}", s.source, s.target, s.plain_target ? " (no links)" : "",
-                     s.allow_in_proc ? " (in proc)" : "");
+  return fmt::format("attach source {} on {}{}{}{}", s.source, s.target, s.plain_target ? " (no links)" : "",
+                     s.allow_in_proc ? " (in proc)" : "", s.in_order ? " (in order)" : "");
 }
 std::string text(const MountFilesystem& s) {
   return fmt::format("mount {} on {}{}{}{}{}{}", s.type, s.target, options_text(s.options),

@@ -69,8 +69,13 @@ kernel::CgroupDeviceRule device_rule(const oci::LinuxDeviceCgroup& rule) {
 
 kernel::CgroupLimits limits_of(const oci::Linux& os) {
   kernel::CgroupLimits out;
-  // Deny all but what every container has, whatever the list begins with (GHSA-g54h-m393-cpwq).
-  for (const auto& rule : default_device_rules()) out.devices.push_back(device_rule(rule));
+  // Nothing is allowed before a rule says so, whatever the list begins with (GHSA-g54h-m393-cpwq).
+  out.devices.push_back({});
+  if (os.resources)
+    for (const auto& rule : os.resources->devices) out.devices.push_back(device_rule(rule));
+  // And no list takes away what every container has: its /dev/null is one.
+  for (const auto& rule : default_device_rules())
+    if (rule.allow) out.devices.push_back(device_rule(rule));
   if (!os.resources) return out;
   const oci::LinuxResources& resources = *os.resources;
   if (resources.memory) take_memory(*resources.memory, out);
@@ -78,7 +83,6 @@ kernel::CgroupLimits limits_of(const oci::Linux& os) {
   if (resources.pids) out.pids_max = resources.pids->limit;
   if (resources.block_io) take_io(*resources.block_io, out);
   for (const auto& page : resources.hugepage_limits) out.hugepages.push_back({page.page_size, page.limit});
-  for (const auto& rule : resources.devices) out.devices.push_back(device_rule(rule));
   out.unified = resources.unified;
   return out;
 }

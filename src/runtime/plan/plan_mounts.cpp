@@ -175,7 +175,8 @@ void plan_filesystem(PlanBuilder& builder, const Entry& entry) {
 }
 
 void plan_device_tree(PlanBuilder& builder, const Entry& entry) {
-  builder.step(AttachSource{builder.add_source(device_tree(builder, entry.mount)), entry.target, true});
+  builder.step(AttachSource{builder.add_source(device_tree(builder, entry.mount)), entry.target, true, false,
+                            builder.options.mounts_in_order});
   if ((entry.options.attributes.set & MOUNT_ATTR_RDONLY) != 0) {
     MountAttributes read_only;
     read_only.set = MOUNT_ATTR_RDONLY;

@@ -55,6 +55,8 @@ struct PlanOptions {
   // Docker's default seccomp profile for these capabilities (bit n = capability n) instead of the spec's linux.seccomp:
   // made and compiled once for every set of them.
   std::optional<std::uint64_t> default_seccomp;
+  // Where config.json lies: sources of binds may be relative to it. Empty: they must be absolute.
+  std::string bundle;
 };
 
 LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,

@@ -13,8 +13,11 @@ from tests.support.daemon import BIN
 
 REFERENCES = ["runc", "crun"]
 
-# What a reference passes and we do not, with the reason.
-EXCEPTIONS = {}
+# Programs of which a reference passes cases and we do not, with the reason.
+EXCEPTIONS = {
+    "linux_ns_itype": "a container without a mount namespace of its own would mount into the host's tree, and its root could be left: refused",
+    "linux_mount_label": "a label without SELinux is refused, as runc does; crun drops it without a word",
+}
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +47,10 @@ def test_every_case_that_runc_or_crun_passes_passes(programs):
     ours = found.pop("bryo-oci")
     wanted = {case for reference in found.values() for case, passed in reference.items() if passed}
     assert len(wanted) > 500, "the references pass next to nothing: the programs do not work here"
-    missed = sorted(case for case in wanted if not ours.get(case) and case not in EXCEPTIONS)
+    # They wait for a second or five where they should wait for an event: those that side by side failed run once more, alone.
+    for name in sorted({name for name, case in wanted if not ours.get((name, case)) and name not in EXCEPTIONS}):
+        ours.update(verdicts([name], runtimes["bryo-oci"]))
+    missed = sorted((name, case) for name, case in wanted if not ours.get((name, case)) and name not in EXCEPTIONS)
     assert not missed, f"{len(missed)} of {len(wanted)} cases: {missed[:20]}"
-    stale = sorted(case for case in EXCEPTIONS if ours.get(case))
+    stale = [name for name in EXCEPTIONS if all(ours.get(case) for case in wanted if case[0] == name)]
     assert not stale, f"these pass now, strike them from EXCEPTIONS: {stale}"

@@ -41,6 +41,7 @@ if [ $# -eq 0 ]; then
 fi
 
 say "end to end"
+[ $# -gt 0 ] || /usr/bin/python3 -m tests.conformance.runtime_tools
 tests/run --junitxml="$reports/pytest.xml" "$@"
 echo $? >"$reports/pytest.status"
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 
 #include "base/log.hpp"
-#include "kernel/cgroup_tree.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -91,11 +90,6 @@ Services::Services(Options from)
       networks(network_options(options), network_documents),
       pool(kMaxThreads),
       events(pool) {
-  // A container is shown the hierarchies that it has a cgroup in.
-  const auto used = kernel::used_hierarchies(cgroups);
-  std::erase_if(facts.hierarchies, [&](const runtime::CgroupHierarchy& hierarchy) {
-    return std::find(used.begin(), used.end(), hierarchy.mount_point) == used.end();
-  });
   data_root.scoped_directory(ids.scope(), "volumes");
   data_root.scoped_directory(ids.scope(), "network");
   make_private_directory(options.exec_root);

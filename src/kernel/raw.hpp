@@ -92,6 +92,9 @@ inline int clone3(struct clone_args& arguments) noexcept {
 inline int setns(int fd, int kind) noexcept { return static_cast<int>(call(SYS_setns, fd, kind)); }
 inline int unshare(int flags) noexcept { return static_cast<int>(call(SYS_unshare, flags)); }
 inline int pidfd_open(pid_t pid) noexcept { return static_cast<int>(call(SYS_pidfd_open, pid, 0U)); }
+inline int pidfd_getfd(int pidfd, int number) noexcept {
+  return static_cast<int>(call(SYS_pidfd_getfd, pidfd, number, 0U));
+}
 inline int pidfd_send_signal(int pidfd, int signal) noexcept {
   return static_cast<int>(call(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0U));
 }

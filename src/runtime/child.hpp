@@ -95,6 +95,10 @@ void mount_filesystem(ChildContext& context, const MountFilesystem& step) noexce
 void change_mount(ChildContext& context, const ChangeMount& step) noexcept;
 void root_read_only(ChildContext& context) noexcept;
 
+// child_copy.cpp
+// Everything in the directory `target` into the mount that will cover it; `path` is for messages.
+void copy_up(ChildContext& context, int target, int mount, const char* path) noexcept;
+
 // child_masks.cpp
 void mask_path(ChildContext& context, const MaskPath& step) noexcept;
 void read_only_path(ChildContext& context, const ReadOnlyPath& step) noexcept;

@@ -162,14 +162,23 @@ void set_limits(ChildContext& context) noexcept {
   }
 }
 
+// From here on the agent may have to answer for any call of ours but write(2), so the launcher takes the descriptor out
+// of us; execve closes ours.
+void hand_over_listener(ChildContext& context, int listener) noexcept {
+  context.link.send(ReportKind::listener, listener);
+  if (const int result = context.link.wait_for_word(ReportKind::taken); result < 0)
+    context.link.fail(-result, {"hand the seccomp listener over (the profile must let read through)"});
+}
+
 void load_seccomp(ChildContext& context) noexcept {
   const SeccompProgram& program = context.process->seccomp;
   if (program.filter.empty()) return;
   struct sock_fprog filter = {};
   filter.len = static_cast<unsigned short>(program.filter.size() / sizeof(struct sock_filter));
   filter.filter = const_cast<struct sock_filter*>(reinterpret_cast<const struct sock_filter*>(program.filter.data()));
-  context.link.check(static_cast<int>(raw::call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program.flags, &filter)),
-                     {"load the seccomp filter"});
+  const int listener = static_cast<int>(raw::call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program.flags, &filter));
+  context.link.check(listener, {"load the seccomp filter"});
+  if (program.notifies()) hand_over_listener(context, listener);
 }
 
 void raise_ambient(ChildContext& context) noexcept {

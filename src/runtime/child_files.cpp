@@ -22,6 +22,18 @@ int open_parent(ChildContext& context, const std::string& path, FixedText<256>& 
                             {"find the directory of ", path.c_str()});
 }
 
+// config-linux.md, "Devices": another file at the path of a device is an error.
+void check_node(ChildContext& context, int parent, const char* name, const DeviceNode& node, unsigned type) noexcept {
+  const int fd = raw::open_below(parent, name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+  struct stat info = {};
+  context.link.check(fd, {"open device ", node.name.c_str()});
+  context.link.check(raw::fstat(fd, info), {"stat device ", node.name.c_str()});
+  raw::close(fd);
+  const bool same_number = type == S_IFIFO || info.st_rdev == makedev(node.major, node.minor);
+  if ((info.st_mode & S_IFMT) != type || !same_number)
+    context.link.fail(EEXIST, {"make device ", node.name.c_str(), ": another file is there"});
+}
+
 }  // namespace
 
 void make_link(ChildContext& context, const MakeLink& step) noexcept {
@@ -43,6 +55,7 @@ void make_node(ChildContext& context, const MakeNode& step) noexcept {
                               static_cast<unsigned>(makedev(node.major, node.minor)));
   raw::call(SYS_umask, 022);
   // What is there already is somebody's choice (a volume's /dev); it is left alone.
+  if (made == -EEXIST && step.listed) check_node(context, parent, name.c_str(), node, type);
   if (made < 0 && made != -EEXIST) context.link.fail(static_cast<int>(-made), {"make device ", node.name.c_str()});
   if (made >= 0) {
     const long fd = raw::open_below(parent, name.c_str(), O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);

@@ -102,6 +102,15 @@ int LauncherLink::wait_for(ReportKind kind, int* descriptors, std::size_t room, 
   return static_cast<int>(take_descriptors(message, descriptors, room));
 }
 
+int LauncherLink::wait_for_word(ReportKind kind) const noexcept {
+  Report report;
+  long size = 0;
+  while ((size = raw::call(SYS_read, fd_, &report, sizeof report)) == -EINTR) {
+  }
+  if (size < 0) return static_cast<int>(size);
+  return size >= static_cast<long>(kReportHeader) && report.kind == kind ? 0 : -EPIPE;
+}
+
 void end(int status) noexcept {
   for (;;) raw::call(SYS_exit_group, status);
 }

@@ -68,6 +68,8 @@ class LauncherLink {
   // Waits for a packet of this kind. Fills `descriptors` and returns how many came; -1 when the launcher is gone or
   // sent something else.
   int wait_for(ReportKind kind, int* descriptors = nullptr, std::size_t room = 0, int* number = nullptr) const noexcept;
+  // The same by read(2), for a child that has its filter on: 0 or -errno, EPIPE when the launcher is gone.
+  int wait_for_word(ReportKind kind) const noexcept;
 
  private:
   void send_text(ReportKind kind, int error, unsigned exit_code, Words words) const noexcept;

@@ -60,20 +60,50 @@ int set_option(int fs, const char* option) noexcept {
   return raw::fsconfig(fs, FSCONFIG_SET_STRING, key.c_str(), value + 1, 0);
 }
 
-void create(const MountFilesystem& step, NewMount& out) noexcept {
+bool is_mode(const std::string& option) noexcept {
+  const char* text = option.c_str();
+  for (const char* word = "mode="; *word != '\0'; ++word, ++text)
+    if (*text != *word) return false;
+  return true;
+}
+
+// A tmpfs without a mode of its own has that of the directory that it covers, if there is one.
+void take_mode_of_target(const ChildContext& context, const MountFilesystem& step, FixedText<16>& mode) noexcept {
+  if (step.type != "tmpfs") return;
+  for (const std::string& option : step.options)
+    if (is_mode(option)) return;
+  const int fd = open_path(context.root, step.target.c_str(), Links::follow, O_DIRECTORY);
+  struct stat info = {};
+  if (fd >= 0 && raw::fstat(fd, info) == 0)
+    for (int shift = 9; shift >= 0; shift -= 3) mode.add_number(info.st_mode >> shift & 7U);
+  if (fd >= 0) raw::close(fd);
+}
+
+void create(const MountFilesystem& step, const char* mode, NewMount& out) noexcept {
+  // What is copied into it must be written before it is read-only.
+  const std::uint64_t attributes = step.copy_up ? step.attributes & ~std::uint64_t{MOUNT_ATTR_RDONLY} : step.attributes;
   const int fs = raw::fsopen(step.type.c_str());
   int result = fs;
   if (fs >= 0) {
     if (!step.source.empty()) result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "source", step.source.c_str(), 0);
     for (std::size_t i = 0; result >= 0 && i < step.options.size(); ++i)
       result = set_option(fs, step.options[i].c_str());
+    if (result >= 0 && *mode != '\0') result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0);
     if (result >= 0) result = raw::fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
-    if (result >= 0) result = raw::fsmount(fs, static_cast<unsigned>(step.attributes));
+    if (result >= 0) result = raw::fsmount(fs, static_cast<unsigned>(attributes));
     if (result < 0) read_log(fs, out.log);
     raw::close(fs);
   }
   out.fd = result >= 0 ? result : -1;
   out.error = result < 0 ? -result : 0;
+}
+
+void fill(ChildContext& context, const MountFilesystem& step, int mount, int target) noexcept {
+  copy_up(context, target, mount, step.target.c_str());
+  if ((step.attributes & MOUNT_ATTR_RDONLY) == 0) return;
+  struct mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  context.link.check(raw::mount_setattr(mount, 0, attributes), {"make read-only ", step.target.c_str()});
 }
 
 }  // namespace
@@ -105,11 +135,15 @@ void enter_root(ChildContext& context, const EnterRoot& step) noexcept {
   if (step.propagation == 0) return;
   struct mount_attr attributes = {};
   attributes.propagation = step.propagation;
-  context.link.check(raw::mount_setattr(context.root, 0, attributes), {"set the propagation of the root"});
+  context.link.check(raw::mount_setattr(context.root, step.recursive ? AT_RECURSIVE : 0U, attributes),
+                     {"set the propagation of the root"});
 }
 
 void attach_source(ChildContext& context, const AttachSource& step) noexcept {
-  const int mount = context.mounts[1 + step.source];
+  int mount = context.mounts[1 + step.source];
+  // Since Linux 6.15 a detached mount can be cloned; before, it keeps its place.
+  if (step.in_order)
+    if (const int clone = raw::open_tree(mount, "", OPEN_TREE_CLONE | AT_EMPTY_PATH); clone >= 0) mount = clone;
   const char* path = step.target.c_str();
   struct stat info = {};
   context.link.check(raw::fstat(mount, info), {"stat the source of mount ", path});
@@ -132,14 +166,17 @@ void attach_source(ChildContext& context, const AttachSource& step) noexcept {
 
 void mount_filesystem(ChildContext& context, const MountFilesystem& step) noexcept {
   const char* path = step.target.c_str();
+  FixedText<16> mode;
+  take_mode_of_target(context, step, mode);
   NewMount made;
-  create(step, made);
+  create(step, mode.c_str(), made);
   int target = -1;
   if (made.error == 0) {
     target = make_path(context.root, path, step.plain_target ? Links::refuse : Links::follow, true);
     if (target < 0) made.error = -target;
   }
   if (made.error == 0 && step.type != "proc" && on_procfs(target)) made.error = EPERM;
+  if (made.error == 0 && step.copy_up) fill(context, step, made.fd, target);
   if (made.error == 0) made.error = -raw::attach(made.fd, target);
   if (made.error == 0 && step.propagation != 0) {
     struct mount_attr attributes = {};

@@ -7,6 +7,8 @@
 //     ── warning* , terminal + master descriptor ──▶
 //     ── created ──▶                                          wait_created() returns
 //     ◀── start (here, or on a connection to the gate)
+//     ── listener {number of the descriptor} ──▶             taken with pidfd_getfd, given to the agent
+//     ◀── taken                                               (only with a filter that has SCMP_ACT_NOTIFY)
 //     ── running ──▶  then end of file: execve has succeeded  start() returns
 //     ── failure {errno, exit code} ──▶ at any time, then the child is gone
 //
@@ -26,15 +28,17 @@ enum class ReportKind : std::uint32_t {
   terminal,
   created,
   running,
+  listener,
   // launcher → child
   go = 100,
   start,
+  taken,
 };
 
 struct Report {
   static constexpr std::size_t kMaxText = 1000;
   ReportKind kind = ReportKind::failure;
-  std::int32_t error = 0;       // errno; pid for stage; number of descriptors in all for go
+  std::int32_t error = 0;       // errno; pid for stage; number of descriptors in all for go; descriptor for listener
   std::uint32_t exit_code = 0;  // 126, 127 when the program cannot be run: the text is then complete
   std::uint32_t size = 0;       // of the text
   char text[kMaxText] = {};

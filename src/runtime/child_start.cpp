@@ -46,6 +46,16 @@ void begin_child(ChildContext& context) noexcept {
   context.link.check(static_cast<int>(raw::call(SYS_setsid)), {"setsid"});
 }
 
+namespace {
+
+void run_on(ChildContext& context, const CpuSet& cpus, const char* field) noexcept {
+  if (cpus.empty()) return;
+  const long result = raw::call(SYS_sched_setaffinity, 0, cpus.size() * sizeof cpus[0], cpus.data());
+  if (result < 0) context.link.fail(static_cast<int>(-result), {"set process.execCPUAffinity.", field});
+}
+
+}  // namespace
+
 void enter_cgroups(ChildContext& context) noexcept {
   for (const int fd : context.cgroup_procs) {
     // "0" is the writer; the right to move is that of whoever opened the file.
@@ -79,6 +89,22 @@ void receive_mounts(ChildContext& context) noexcept {
   } while (have < context.mounts.size());
 }
 
+// unshare() moves only children into a new time namespace, and execve() ourselves only since Linux 6.3.
+void enter_time_namespace(ChildContext& context) noexcept {
+  if ((context.late_namespaces & CLONE_NEWTIME) == 0) return;
+  const int proc = private_proc(context);
+  // Under a map, in the host's pid namespace: no procfs for us. execve() has to do it.
+  if (proc < 0) return;
+  const int own = context.link.check(raw::open_below(proc, "self/ns", O_PATH | O_DIRECTORY,
+                                                     RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS),
+                                     {"open our own namespaces"});
+  const long fd = raw::call(SYS_openat, own, "time_for_children", O_RDONLY | O_CLOEXEC);
+  raw::close(own);
+  context.link.check(static_cast<int>(fd), {"open the new time namespace"});
+  context.link.check(raw::setns(static_cast<int>(fd), CLONE_NEWTIME), {"enter the new time namespace"});
+  raw::close(static_cast<int>(fd));
+}
+
 void wait_at_gate(ChildContext& context) noexcept {
   context.link.send(ReportKind::created);
   if (context.gate_listener < 0) {
@@ -108,6 +134,7 @@ void run_container(ChildContext& context) noexcept {
   if (context.late_namespaces != 0)
     context.link.check(raw::unshare(context.late_namespaces), {"make the cgroup or time namespace"});
   run_steps(context);
+  enter_time_namespace(context);
   prepare_process(context);
   place_descriptors(context);
   give_up_rights(context);
@@ -135,7 +162,9 @@ void run_joining_stage(ChildContext& context) noexcept {
 
 void run_exec_stage(ChildContext& context) noexcept {
   begin_child(context);
+  run_on(context, context.process->initial_cpus, "initial");
   enter_cgroups(context);
+  run_on(context, context.process->final_cpus, "final");
   raise_own_limits(context);
   if (!context.process->apparmor_profile.empty() || !context.process->selinux_label.empty()) private_proc(context);
   context.link.check(raw::setns(context.init_pidfd, context.join_flags), {"join the container's namespaces"});

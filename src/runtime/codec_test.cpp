@@ -43,12 +43,12 @@ LaunchPlan full_plan() {
   plan.sources = {bind, tree, DeviceSource{"/dev/kvm", 'c', 10, 232}};
   plan.steps = {AttachRoot{},
                 AttachSource{1, "/dev", true, false},
-                MountFilesystem{"proc", "proc", {"hidepid=2"}, 14, MS_SLAVE, "/proc", true, true},
+                MountFilesystem{"proc", "proc", {"hidepid=2"}, 14, MS_SLAVE, "/proc", true, true, true},
                 ChangeMount{"/x", {1, 0, 0, 0, 0, false}},
                 MaskPath{"/proc/kcore"},
                 ReadOnlyPath{"/proc/sys"},
                 MakeLink{{"/dev/fd", "/proc/self/fd"}},
-                MakeNode{{"/dev/x", 'b', 8, 0, 0600, 0, 6}},
+                MakeNode{{"/dev/x", 'b', 8, 0, 0600, 0, 6}, true},
                 SetSysctl{"net/ipv4/ip_forward", "1"},
                 SetHostname{"h"},
                 SetDomainname{"d"},
@@ -56,7 +56,7 @@ LaunchPlan full_plan() {
                 RaiseLoopback{},
                 OpenTerminal{},
                 RootReadOnly{},
-                EnterRoot{MS_SHARED}};
+                EnterRoot{MS_SHARED, true}};
   ProcessPlan& p = plan.process;
   p.arguments = {"sh", "-c", ""};
   p.environment = {"PATH=/bin"};
@@ -73,10 +73,12 @@ LaunchPlan full_plan() {
   p.scheduling = Scheduling{1, 2, -3, 4, 5, 6, 7};
   p.io_priority = 8;
   p.personality = 9;
+  p.initial_cpus = {3};
+  p.final_cpus = {0, 1};
   p.apparmor_profile = "a";
   p.selinux_label = "s";
   p.session_keyring = "k";
-  p.seccomp = {{std::byte{1}, std::byte{2}}, 4};
+  p.seccomp = {{std::byte{1}, std::byte{2}}, 4, "/run/agent", "m"};
   p.terminal = true;
   p.rows = 24;
   p.columns = 80;
@@ -170,7 +172,7 @@ TEST(PlanText, NamesEveryStep) {
        {"  net join /run/netns/x\n", "  ipc join descriptor 2\n", "  uid_map [0 165536 65536]\n",
         "    lower parent /layers idmap=container\n    lower b\n    lower a\n", "  2 clone device /dev/kvm c 10:232\n",
         "  attach source 1 on /dev (no links)\n", "  mask /proc/kcore\n", "  sysctl net/ipv4/ip_forward = 1\n",
-        "  time offset monotonic -5 6\n", "  pivot_root shared\n", "  limit RLIMIT_NOFILE 10 20\n", "warning w\n"})
+        "  time offset monotonic -5 6\n", "  pivot_root rshared\n", "  limit RLIMIT_NOFILE 10 20\n", "warning w\n"})
     EXPECT_THAT(text, ::testing::HasSubstr(line));
 }
 

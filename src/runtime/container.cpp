@@ -50,12 +50,14 @@ struct Container::State {
   Phase phase = Phase::begun;
   bool gate_elsewhere = false;
   bool has_network = false;
+  ListenerHandler on_listener;
 
   void clone_child(ChildInputs& inputs, const CgroupPlacement& cgroup);
   void follow_stage();
   std::optional<ReceivedReport> receive_until(ReportKind wanted);
   [[noreturn]] void failed(const ReceivedReport& report);
   [[noreturn]] void died(const char* when);
+  void hand_listener_over(int number);
   void send_mounts();
   UniqueFd user_namespace() const;
 };
@@ -163,6 +165,15 @@ void Container::State::died(const char* when) {
   fail(ErrorKind::internal, "the container's first process ended {}, without saying why (killed?)", when);
 }
 
+void Container::State::hand_listener_over(int number) {
+  try {
+    take_listener(link.get(), child.pid(), number, on_listener);
+  } catch (const Error&) {
+    child.kill_and_reap();
+    throw;
+  }
+}
+
 // Takes warnings and the terminal on the way; nullopt at end of file.
 std::optional<ReceivedReport> Container::State::receive_until(ReportKind wanted) {
   while (auto report = receive_report(link.get())) {
@@ -171,6 +182,8 @@ std::optional<ReceivedReport> Container::State::receive_until(ReportKind wanted)
       warnings.push_back(to_warning(*report));
     else if (report->kind == ReportKind::terminal)
       pty_master = std::move(report->descriptor);
+    else if (report->kind == ReportKind::listener)
+      hand_listener_over(report->error);
     else if (report->kind == ReportKind::failure)
       failed(*report);
     else
@@ -190,6 +203,9 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   state->warnings = plan.warnings;
   state->has_network = plan.find(Namespace::network) != nullptr;
   state->gate_elsewhere = inputs.gate_listener >= 0;
+  state->on_listener = inputs.on_listener;
+  if (plan.process.seccomp.notifies() && !state->gate_elsewhere && !inputs.on_listener)
+    fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
 
   LinkPair pair;
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
@@ -274,10 +290,14 @@ void Container::start() {
   state.link.reset();
 }
 
-void open_gate(int connected) {
+void open_gate(int connected, pid_t pid, const ListenerHandler& on_listener) {
   if (!send_report(connected, ReportKind::start)) fail(ErrorKind::not_found, "start: the container has ended");
   const auto receive = [&](ReportKind kind) {
-    const auto report = receive_report(connected);
+    auto report = receive_report(connected);
+    if (report && report->kind == ReportKind::listener) {
+      take_listener(connected, pid, report->error, on_listener);
+      report = receive_report(connected);
+    }
     if (!report) return false;
     if (report->kind == ReportKind::failure) throw to_error(*report);
     return report->kind == kind;

@@ -17,6 +17,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,6 +41,10 @@ struct CgroupPlacement {
   int directory = -1;      // v2
 };
 
+// Gets the listener of a filter with SCMP_ACT_NOTIFY and the number of the process that has the filter, before anything
+// of the program has run; sends it to ProcessPlan::seccomp.listener_path. What it throws ends the start.
+using ListenerHandler = std::function<void(UniqueFd listener, pid_t pid)>;
+
 struct LaunchInputs {
   ChildStdio stdio;
   CgroupPlacement cgroup;
@@ -50,6 +55,8 @@ struct LaunchInputs {
   // A listening SOCK_SEQPACKET or SOCK_STREAM socket on which the child waits for open_gate() instead of start(): for
   // launchers that end between create and start. -1: start() opens the gate.
   int gate_listener = -1;
+  // Needed by plans whose filter notifies, unless the gate is elsewhere.
+  ListenerHandler on_listener = {};
 };
 
 class Container {
@@ -87,13 +94,14 @@ class Container {
 };
 
 // For launchers with a gate_listener: `connected` is a connection to it. Returns when execve has succeeded; throws as
-// start() does, but reaps nothing.
-void open_gate(int connected);
+// start() does, but reaps nothing. The others: what a filter that notifies needs.
+void open_gate(int connected, pid_t pid = -1, const ListenerHandler& on_listener = {});
 
 struct ExecInputs {
   ChildStdio stdio;
   CgroupPlacement cgroup;
   std::span<const int> preserved;
+  ListenerHandler on_listener = {};
 };
 
 class ExecProcess {

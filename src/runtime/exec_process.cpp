@@ -42,9 +42,10 @@ struct Conversation {
   UniqueFd pty_master;
   std::optional<ReceivedReport> failure;
   bool running = false;
+  int listener = -1;  // its number in the process
 
   // The stage's and the process's messages may come in either order.
-  void listen(int link) {
+  void listen(int link, const ListenerHandler& on_listener) {
     while (auto report = receive_report(link)) {
       switch (report->kind) {
         case ReportKind::stage:
@@ -59,9 +60,14 @@ struct Conversation {
         case ReportKind::running:
           running = true;
           break;
+        case ReportKind::listener:
+          listener = report->error;
+          break;
         default:
           failure = std::move(report);
       }
+      if (listener < 0 || process.pid() < 0) continue;
+      take_listener(link, process.pid(), std::exchange(listener, -1), on_listener);
     }
   }
 };
@@ -69,6 +75,8 @@ struct Conversation {
 }  // namespace
 
 ExecProcess ExecProcess::start(const ExecPlan& plan, int init_pidfd, const ExecInputs& inputs) {
+  if (plan.process.seccomp.notifies() && !inputs.on_listener)
+    fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
   LinkPair pair;
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
   child::ChildContext& context = child_inputs.context();
@@ -86,7 +94,7 @@ ExecProcess ExecProcess::start(const ExecPlan& plan, int init_pidfd, const ExecI
   ChildProcess stage = clone_stage(context, inputs.cgroup);
   pair.child.reset();
   Conversation conversation;
-  conversation.listen(pair.launcher.get());
+  conversation.listen(pair.launcher.get(), inputs.on_listener);
   stage.reap();
   if (conversation.failure) throw to_error(*conversation.failure);
   if (!conversation.running || conversation.process.pid() < 0)

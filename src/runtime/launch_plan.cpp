@@ -36,7 +36,7 @@ void check_namespaces(const LaunchPlan& plan) {
     require((seen & (1U << index)) == 0, "a namespace twice");
     seen |= 1U << index;
   }
-  require(plan.creates(Namespace::mount), "no mount namespace of its own");
+  require(plan.find(Namespace::mount) != nullptr, "no mount namespace of its own");
   require(plan.maps.empty() == (plan.find(Namespace::user) == nullptr),
           "maps without a user namespace or without maps");
 }

@@ -150,6 +150,7 @@ struct AttachRoot {
 // It becomes the child's "/", and nothing of the host's tree stays.
 struct EnterRoot {
   std::uint64_t propagation = 0;  // of the new root; 0 = private
+  bool recursive = false;         // and of everything mounted in it
   bool operator==(const EnterRoot&) const = default;
 };
 // move_mount of a prepared source. A missing mount point is made, of the source's type.
@@ -158,6 +159,8 @@ struct AttachSource {
   std::string target;
   bool plain_target = false;   // no link on the way to it (CVE-2026-41579)
   bool allow_in_proc = false;  // may lie on a procfs: one of the files that LXCFS replaces
+  // As if it were made by this step: listed behind the mounts before it, where the kernel lists by age (6.8 and newer).
+  bool in_order = false;
   bool operator==(const AttachSource&) const = default;
 };
 struct MountFilesystem {
@@ -169,6 +172,7 @@ struct MountFilesystem {
   std::string target;
   bool plain_target = false;  // no link on the way to it (CVE-2019-19921)
   bool optional = false;      // a failure is a warning
+  bool copy_up = false;       // tmpfs: begins with what the target holds ("tmpcopyup")
   bool operator==(const MountFilesystem&) const = default;
 };
 // Attributes of a mount point that is in place already ("remount").
@@ -191,7 +195,8 @@ struct MakeLink {
   bool operator==(const MakeLink&) const = default;
 };
 struct MakeNode {
-  DeviceNode node;  // name is a path in the container; ids are the container's
+  DeviceNode node;      // name is a path in the container; ids are the container's
+  bool listed = false;  // by linux.devices: another file in its place is an error, and else somebody's choice
   bool operator==(const MakeNode&) const = default;
 };
 struct SetSysctl {

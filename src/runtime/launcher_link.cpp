@@ -81,6 +81,16 @@ bool send_report(int socket, ReportKind kind, int number, std::span<const int> d
   return sent >= 0;
 }
 
+void take_listener(int socket, pid_t pid, int number, const std::function<void(UniqueFd, pid_t)>& handler) {
+  if (!handler) fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
+  const UniqueFd process(kernel::raw::pidfd_open(pid));
+  if (process.get() < 0) fail(ErrorKind::internal, "pidfd_open of {}, whose seccomp listener is wanted", pid);
+  const int taken = kernel::raw::pidfd_getfd(process.get(), number);
+  if (taken < 0) throw Error::from_errno(-taken, "take the seccomp listener (CAP_SYS_PTRACE is needed)");
+  handler(UniqueFd(taken), pid);
+  send_report(socket, ReportKind::taken);
+}
+
 Error to_error(const ReceivedReport& report) {
   const std::string text = printable(report.text, Report::kMaxText);
   if (report.exit_code != 0) return Error(ErrorKind::invalid_argument, text).with_exit_code(report.exit_code);

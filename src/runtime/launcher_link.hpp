@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +38,9 @@ bool send_report(int socket, ReportKind kind, int number = 0, std::span<const in
 // "step: reason", or the complete text with its exit code (126, 127).
 Error to_error(const ReceivedReport& report);
 std::string to_warning(const ReceivedReport& report);
+
+// The child's descriptor of this number, for the agent; the child goes on when the handler has returned.
+void take_listener(int socket, pid_t pid, int number, const std::function<void(UniqueFd, pid_t)>& handler);
 
 // A child that is not the caller's yet: killed and reaped unless released.
 class ChildProcess {

@@ -49,9 +49,14 @@ struct PlanOptions {
   // Name of the session keyring; empty = "_ses.<hostname>" style default; see no_new_keyring.
   std::string keyring_name;
   bool no_new_keyring = false;
+  // /proc/self/mountinfo in the container shows /dev behind the mounts that the spec has before it. Costs one more
+  // mount.
+  bool mounts_in_order = false;
   // Docker's default seccomp profile for these capabilities (bit n = capability n) instead of the spec's linux.seccomp:
   // made and compiled once for every set of them.
   std::optional<std::uint64_t> default_seccomp;
+  // Where config.json lies: sources of binds may be relative to it. Empty: they must be absolute.
+  std::string bundle;
 };
 
 LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,

@@ -8,7 +8,7 @@
 
 namespace bryo::runtime {
 
-inline constexpr std::uint32_t kPlanFormat = 1;
+inline constexpr std::uint32_t kPlanFormat = 2;
 
 // One template serves reading (T mutable) and writing (T const).
 template <typename T>
@@ -21,7 +21,7 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ResourceL
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, SeccompProgram> {
-  return std::tie(v.filter, v.flags);
+  return std::tie(v.filter, v.flags, v.listener_path, v.listener_metadata);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, Scheduling> {
@@ -31,7 +31,7 @@ template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ProcessPlan> {
   return std::tie(v.arguments, v.environment, v.working_directory, v.create_working_directory, v.uid, v.gid, v.groups,
                   v.umask, v.capabilities, v.no_new_privileges, v.limits, v.oom_score_adj, v.scheduling, v.io_priority,
-                  v.personality, v.apparmor_profile, v.selinux_label, v.session_keyring, v.seccomp, v.terminal, v.rows,
+                  v.personality, v.initial_cpus, v.final_cpus, v.apparmor_profile, v.selinux_label, v.session_keyring, v.seccomp, v.terminal, v.rows,
                   v.columns);
 }
 template <typename T>
@@ -72,15 +72,16 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, DeviceSou
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, EnterRoot> {
-  return std::tie(v.propagation);
+  return std::tie(v.propagation, v.recursive);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, AttachSource> {
-  return std::tie(v.source, v.target, v.plain_target, v.allow_in_proc);
+  return std::tie(v.source, v.target, v.plain_target, v.allow_in_proc, v.in_order);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, MountFilesystem> {
-  return std::tie(v.type, v.source, v.options, v.attributes, v.propagation, v.target, v.plain_target, v.optional);
+  return std::tie(v.type, v.source, v.options, v.attributes, v.propagation, v.target, v.plain_target, v.optional,
+                  v.copy_up);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ChangeMount> {
@@ -100,7 +101,7 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, MakeLink>
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, MakeNode> {
-  return std::tie(v.node);
+  return std::tie(v.node, v.listed);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, SetSysctl> {

@@ -86,15 +86,16 @@ std::string text(const DeviceSource& s) {
 // --- steps ---
 
 std::string text(const AttachRoot&) { return "attach the root file system"; }
-std::string text(const EnterRoot& s) { return "pivot_root" + propagation_text(s.propagation, false); }
+std::string text(const EnterRoot& s) { return "pivot_root" + propagation_text(s.propagation, s.recursive); }
 std::string text(const AttachSource& s) {
-  return fmt::format("attach source {} on {}{}{}", s.source, s.target, s.plain_target ? " (no links)" : "",
-                     s.allow_in_proc ? " (in proc)" : "");
+  return fmt::format("attach source {} on {}{}{}{}", s.source, s.target, s.plain_target ? " (no links)" : "",
+                     s.allow_in_proc ? " (in proc)" : "", s.in_order ? " (in order)" : "");
 }
 std::string text(const MountFilesystem& s) {
   return fmt::format("mount {} on {}{}{}{}{}{}", s.type, s.target, options_text(s.options),
                      attributes_text(s.attributes, ""), propagation_text(s.propagation, false),
-                     s.plain_target ? " (no links)" : "", s.optional ? " (optional)" : "");
+                     s.plain_target ? " (no links)" : "", s.optional ? " (optional)" : "") +
+         (s.copy_up ? " (copy up)" : "");
 }
 std::string text(const ChangeMount& s) { return fmt::format("change {}{}", s.target, text(s.attributes)); }
 std::string text(const MaskPath& s) { return "mask " + s.target; }
@@ -137,6 +138,13 @@ std::string capability_names(std::uint64_t set) {
   return out.empty() ? " none" : out;
 }
 
+std::string cpus_text(const CpuSet& cpus) {
+  std::string out;
+  for (std::size_t i = 0; i < cpus.size() * 64; ++i)
+    if ((cpus[i / 64] >> (i % 64) & 1) != 0) out += fmt::format("{}{}", out.empty() ? "" : ",", i);
+  return out;
+}
+
 std::string limit_text(std::uint64_t value) { return value == UINT64_MAX ? "unlimited" : std::to_string(value); }
 
 void add_process(const ProcessPlan& p, std::string& out) {
@@ -145,6 +153,8 @@ void add_process(const ProcessPlan& p, std::string& out) {
   if (p.scheduling) line("scheduler", fmt::format("policy {} nice {}", p.scheduling->policy, p.scheduling->nice));
   if (p.io_priority) line("io priority", *p.io_priority);
   if (p.personality) line("personality", *p.personality);
+  if (!p.initial_cpus.empty()) line("cpus before the cgroup", cpus_text(p.initial_cpus));
+  if (!p.final_cpus.empty()) line("cpus", cpus_text(p.final_cpus));
   line(p.create_working_directory ? "cwd (made if missing)" : "cwd", p.working_directory);
   if (!p.apparmor_profile.empty()) line("apparmor", p.apparmor_profile);
   if (!p.selinux_label.empty()) line("selinux", p.selinux_label);
@@ -160,6 +170,7 @@ void add_process(const ProcessPlan& p, std::string& out) {
   if (p.no_new_privileges) out += "  no_new_privs\n";
   if (!p.seccomp.filter.empty())
     line("seccomp", fmt::format("{} instructions, flags {:#x}", p.seccomp.filter.size() / 8, p.seccomp.flags));
+  if (p.seccomp.notifies()) line("seccomp notifications to", p.seccomp.listener_path);
   line("permitted", capability_names(p.capabilities.permitted).substr(1));
   line("effective", capability_names(p.capabilities.effective).substr(1));
   line("inheritable", capability_names(p.capabilities.inheritable).substr(1));

@@ -52,14 +52,22 @@ UniqueFd prepare_overlay(const RootfsSource& source, int user_namespace) {
   return kernel::overlay_mount(layers);
 }
 
-UniqueFd prepare_root(const RootfsSource& source, int user_namespace) {
+// A slave has to be one of the host's mount, of which only this clone still knows.
+std::uint64_t root_propagation(const LaunchPlan& plan) {
+  for (const Step& step : plan.steps)
+    if (const auto* enter = std::get_if<EnterRoot>(&step); enter != nullptr && enter->propagation == MS_SLAVE)
+      return MS_SLAVE;
+  return MS_PRIVATE;
+}
+
+UniqueFd prepare_root(const RootfsSource& source, int user_namespace, std::uint64_t propagation) {
   if ((source.lower_idmap || source.kind == RootfsSource::Kind::idmapped_directory) && user_namespace < 0)
     fail(ErrorKind::invalid_argument, "launch plan: an idmapped root file system without a user namespace");
   if (source.kind == RootfsSource::Kind::overlay) return prepare_overlay(source, user_namespace);
   const bool mapped = source.kind == RootfsSource::Kind::idmapped_directory;
   UniqueFd root = clone_path(source.path, !mapped, "clone the root file system");
   if (mapped) kernel::idmap_mount(root.get(), user_namespace);
-  kernel::change_mount(root.get(), 0, 0, MS_PRIVATE, true, source.path);
+  kernel::change_mount(root.get(), 0, 0, propagation, true, source.path);
   return root;
 }
 
@@ -146,7 +154,7 @@ UniqueFd prepare_bind(const BindSource& bind, std::span<const int> descriptors, 
 std::vector<UniqueFd> prepare_mounts(const LaunchPlan& plan, std::span<const int> descriptors, int user_namespace) {
   std::vector<UniqueFd> mounts;
   mounts.reserve(1 + plan.sources.size());
-  mounts.push_back(prepare_root(plan.rootfs, user_namespace));
+  mounts.push_back(prepare_root(plan.rootfs, user_namespace, root_propagation(plan)));
   for (const Source& source : plan.sources) {
     if (const auto* bind = std::get_if<BindSource>(&source))
       mounts.push_back(prepare_bind(*bind, descriptors, user_namespace));

@@ -31,8 +31,15 @@ struct ResourceLimit {
 struct SeccompProgram {
   std::vector<std::byte> filter;  // struct sock_filter, as many as fit; empty = no filter
   std::uint32_t flags = 0;        // SECCOMP_FILTER_FLAG_*
+  // A filter with SCMP_ACT_NOTIFY: the socket of the agent on the host that gets its listener, and what it is told.
+  std::string listener_path;
+  std::string listener_metadata;
+  bool notifies() const { return !listener_path.empty(); }
   bool operator==(const SeccompProgram&) const = default;
 };
+
+// Bit n of word n / 64 is CPU n, as sched_setaffinity(2) takes it; empty = left as it is.
+using CpuSet = std::vector<std::uint64_t>;
 
 struct Scheduling {
   std::uint32_t policy = 0;
@@ -66,6 +73,9 @@ struct ProcessPlan {
   std::optional<Scheduling> scheduling;
   std::optional<std::uint32_t> io_priority;  // class << 13 | level
   std::optional<std::uint64_t> personality;
+  // Of an exec: where it runs until it is in the container's cgroups, and from then on.
+  CpuSet initial_cpus;
+  CpuSet final_cpus;
   std::string apparmor_profile;
   std::string selinux_label;
   // Name of a fresh session keyring; empty keeps the launcher's.

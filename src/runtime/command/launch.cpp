@@ -121,6 +121,7 @@ void NewContainer::prepare_plan() {
   PlanOptions options;
   options.keyring_name = "_ses." + state_.id;
   options.no_new_keyring = request_.no_new_keyring;
+  options.mounts_in_order = true;
   options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
   plan_ = make_plan(bundle_.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle_), options);
   state_.cgroups = context_.options.cgroups;

@@ -83,10 +83,13 @@ kernel::CgroupLimits limits_of(const oci::LinuxResources& resources) {
 kernel::CgroupLimits limits_of(const oci::Linux& os) {
   kernel::CgroupLimits out;
   if (os.resources) out = limits_of(*os.resources);
-  // Deny all but what every container has, whatever the list begins with (GHSA-g54h-m393-cpwq).
-  for (const auto& rule : default_device_rules()) out.devices.push_back(device_rule(rule));
+  // Nothing is allowed before a rule says so, whatever the list begins with (GHSA-g54h-m393-cpwq).
+  out.devices.push_back({});
   if (os.resources)
     for (const auto& rule : os.resources->devices) out.devices.push_back(device_rule(rule));
+  // And no list takes away what every container has: its /dev/null is one.
+  for (const auto& rule : default_device_rules())
+    if (rule.allow) out.devices.push_back(device_rule(rule));
   return out;
 }
 

@@ -14,6 +14,7 @@
 #include "base/strings.hpp"
 #include "base/unique_fd.hpp"
 #include "kernel/capabilities.hpp"
+#include "kernel/cgroup_tree.hpp"
 #include "kernel/cgroups.hpp"
 #include "kernel/rlimits.hpp"
 #include "runtime/make_plan.hpp"
@@ -50,6 +51,8 @@ void gather_cgroups(HostFacts& facts) {
   const kernel::CgroupLayout layout = kernel::CgroupLayout::detect();
   facts.unified_cgroups = layout.version() == kernel::CgroupVersion::v2;
   if (facts.unified_cgroups) return;
+  // A container is shown the hierarchies that it has a cgroup in.
+  const auto used = kernel::used_hierarchies(layout);
   // Controllers that share a hierarchy share its mount point.
   std::map<std::string, std::string> by_mount_point;
   for (const auto& [controller, mount_point] : layout.hierarchies()) {
@@ -57,7 +60,8 @@ void gather_cgroups(HostFacts& facts) {
     names += (names.empty() ? "" : ",") + controller;
   }
   for (const auto& [mount_point, names] : by_mount_point)
-    facts.hierarchies.push_back({names, mount_point.substr(mount_point.rfind('/') + 1), mount_point});
+    if (std::ranges::find(used, mount_point) != used.end())
+      facts.hierarchies.push_back({names, mount_point.substr(mount_point.rfind('/') + 1), mount_point});
 }
 
 // What a privileged container gets: all nodes of the host's /dev but terminals and what has file systems of its own.

@@ -34,6 +34,11 @@ std::string clean_path(const std::string& path, std::string_view field) {
   return out.empty() ? "/" : out;
 }
 
+std::string mount_target(const oci::Mount& mount, std::string_view field) {
+  if (mount.destination.empty()) fail(ErrorKind::invalid_argument, "{}: missing", field);
+  return clean_path("/" + mount.destination, field);
+}
+
 namespace {
 
 void plan_names(PlanBuilder& builder) {
@@ -52,6 +57,9 @@ void plan_time_offsets(PlanBuilder& builder) {
   for (const auto& [clock, offset] : builder.os.time_offsets) {
     if (clock != "monotonic" && clock != "boottime")
       fail(ErrorKind::invalid_argument, "linux.timeOffsets: unknown clock {}", printable(clock));
+    if (offset.nanosecs > 999'999'999)
+      fail(ErrorKind::invalid_argument, "linux.timeOffsets.{}.nanosecs: {} is not below 1000000000", clock,
+           offset.nanosecs);
     builder.step(SetTimeOffset{clock, offset.secs, offset.nanosecs});
   }
 }
@@ -62,14 +70,22 @@ void plan_hidden_paths(PlanBuilder& builder) {
   for (const std::string& path : builder.os.masked_paths) builder.step(MaskPath{clean_path(path, "linux.maskedPaths")});
 }
 
-std::uint64_t root_propagation(const oci::Linux& os) {
-  if (os.rootfs_propagation.empty()) return 0;
-  bool recursive = false;
-  const std::uint64_t propagation = propagation_of(os.rootfs_propagation, recursive);
-  if (propagation == 0)
+EnterRoot enter_root(const oci::Linux& os) {
+  EnterRoot step;
+  if (os.rootfs_propagation.empty()) return step;
+  step.propagation = propagation_of(os.rootfs_propagation, step.recursive);
+  if (step.propagation == 0)
     fail(ErrorKind::invalid_argument, "linux.rootfsPropagation: unknown value {}", printable(os.rootfs_propagation));
   // It is private already.
-  return propagation == MS_PRIVATE ? 0 : propagation;
+  if (step.propagation == MS_PRIVATE) return {};
+  return step;
+}
+
+// What config.json may ask for and nothing here can do.
+void check_host(const PlanBuilder& builder) {
+  if (!builder.os.mount_label.empty() && !builder.facts.selinux)
+    fail(ErrorKind::unsupported, "linux.mountLabel: SELinux is not enabled on this host");
+  checked_text(builder.os.mount_label, "linux.mountLabel");
 }
 
 void plan_steps(PlanBuilder& builder) {
@@ -85,7 +101,7 @@ void plan_steps(PlanBuilder& builder) {
   plan_hidden_paths(builder);
   for (Step& step : builder.at_end) builder.plan.steps.push_back(std::move(step));
   if (builder.spec.root && builder.spec.root->readonly) builder.step(RootReadOnly{});
-  builder.step(EnterRoot{root_propagation(builder.os)});
+  builder.step(enter_root(builder.os));
 }
 
 void check_root_source(const PlanBuilder& builder, const RootfsSource& rootfs) {
@@ -106,6 +122,7 @@ LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const
   builder.plan.rootfs = rootfs;
   plan_namespaces(builder);
   check_root_source(builder, rootfs);
+  check_host(builder);
   builder.plan.process =
       plan_process(*spec.process, *spec.linux_, facts, options, builder.plan.maps, builder.plan.warnings);
   plan_steps(builder);
@@ -123,6 +140,10 @@ ExecPlan make_exec_plan(const oci::Process& process, const oci::RuntimeSpec& spe
   plan.maps = builder.plan.maps;
   std::vector<std::string> warnings;
   plan.process = plan_process(process, *spec.linux_, facts, options, plan.maps, warnings);
+  if (const auto& affinity = process.exec_cpu_affinity) {
+    plan.process.initial_cpus = parse_cpus(affinity->initial, "process.execCPUAffinity.initial");
+    plan.process.final_cpus = parse_cpus(affinity->final, "process.execCPUAffinity.final");
+  }
   // The program runs where it is put; only init's working directory may be made.
   plan.process.create_working_directory = false;
   return plan;

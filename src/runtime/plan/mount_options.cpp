@@ -60,6 +60,13 @@ bool take_attribute(const std::string& option, MountOptions& out) {
   return true;
 }
 
+// Words of mount(8) that ask for nothing: what every mount has, or how much the kernel logs. i_version is a matter of
+// each file system's own since Linux 5.11; the flag that the words stood for does nothing.
+bool is_void(std::string_view option) {
+  constexpr std::string_view kVoid[] = {"", "defaults", "silent", "loud", "iversion", "noiversion"};
+  return std::ranges::find(kVoid, option) != std::end(kVoid);
+}
+
 bool take_keyword(const std::string& option, MountOptions& out) {
   if (option == "bind" || option == "rbind") {
     out.bind = true;
@@ -69,8 +76,10 @@ bool take_keyword(const std::string& option, MountOptions& out) {
     out.idmap_recursive = option == "ridmap";
   } else if (option == "tmpcopyup") {
     out.copy_up = true;
+  } else if (option == "remount") {
+    out.remount = true;
   } else {
-    return option == "defaults" || option == "remount" || option.empty();
+    return is_void(option);
   }
   return true;
 }

@@ -16,8 +16,11 @@ struct MountOptions {
   bool idmap = false;
   bool idmap_recursive = false;
   bool copy_up = false;
+  bool remount = false;
   MountAttributes attributes;     // propagation only when one was named
   std::vector<std::string> data;  // for the file system itself
+  // Of a mount that is new, and so has nothing below it: "rro" says the same as "ro".
+  std::uint64_t all_attributes() const { return attributes.set | attributes.set_recursive; }
 };
 
 MountOptions parse_mount_options(std::span<const std::string> options);

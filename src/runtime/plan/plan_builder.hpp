@@ -40,6 +40,13 @@ const std::string& checked_text(const std::string& text, std::string_view field)
 // Absolute, without ".", ".." or double slashes.
 std::string clean_path(const std::string& path, std::string_view field);
 
+// Where a mount goes. A relative destination counts from "/" (config.md, "Mounts").
+std::string mount_target(const oci::Mount& mount, std::string_view field);
+// Ranges that are not empty, fit into 32 bits and do not overlap.
+void check_mappings(const std::vector<oci::LinuxIdMapping>& mappings, std::string_view field, bool host_root_allowed);
+// "0-3,7" as /sys and cpuset(7) write lists of CPUs.
+CpuSet parse_cpus(const std::string& text, std::string_view field);
+
 // --- parts ---
 void plan_namespaces(PlanBuilder& builder);
 void plan_mounts(PlanBuilder& builder);

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kAttributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 std::uint64_t attributes_of(const PlanBuilder& builder, const MountOptions& options) {
-  std::uint64_t attributes = options.attributes.set | kAttributes;
+  std::uint64_t attributes = options.all_attributes() | kAttributes;
   if (builder.mapped() && !builder.plan.creates(Namespace::cgroup)) attributes |= MOUNT_ATTR_RDONLY;
   return attributes;
 }

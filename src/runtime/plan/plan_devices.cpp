@@ -59,7 +59,7 @@ std::vector<DeviceNode> all_nodes(const PlanBuilder& builder) {
 
 const oci::Mount* mount_on_dev(const PlanBuilder& builder) {
   for (const oci::Mount& mount : builder.spec.mounts)
-    if (clean_path(mount.destination, "mounts.destination") == "/dev") return &mount;
+    if (mount_target(mount, "mounts.destination") == "/dev") return &mount;
   return nullptr;
 }
 
@@ -78,7 +78,10 @@ void plan_single_node(PlanBuilder& builder, const DeviceNode& node) {
     const DeviceSource source{node.name, node.type, node.major, node.minor};
     builder.step(AttachSource{builder.add_source(source), node.name});
   } else {
-    builder.step(MakeNode{node});
+    const bool listed = std::ranges::any_of(builder.os.devices, [&](const oci::LinuxDevice& device) {
+      return clean_path(device.path, "linux.devices.path") == node.name;
+    });
+    builder.step(MakeNode{node, listed});
   }
 }
 
@@ -101,7 +104,7 @@ void take_owner(const PlanBuilder& builder, DeviceTreeSource& tree) {
 // Mount points of file systems below /dev, so that the child finds them.
 void add_directories(const PlanBuilder& builder, DeviceTreeSource& tree) {
   for (const oci::Mount& mount : builder.spec.mounts) {
-    const std::string target = clean_path(mount.destination, "mounts.destination");
+    const std::string target = mount_target(mount, "mounts.destination");
     if (!target.starts_with("/dev/") || is_bind(mount)) continue;
     for (std::size_t cut = target.find('/', 5); cut != std::string::npos; cut = target.find('/', cut + 1))
       tree.directories.push_back(target.substr(5, cut - 5));
@@ -115,8 +118,9 @@ DeviceTreeSource device_tree(const PlanBuilder& builder, const oci::Mount& mount
   DeviceTreeSource tree;
   const MountOptions options = parse_mount_options(mount.options);
   tree.options = options.data;
+  if (!builder.os.mount_label.empty()) tree.options.push_back("context=" + builder.os.mount_label);
   // Read-only comes when everything is in it.
-  tree.attributes = options.attributes.set & ~std::uint64_t{MOUNT_ATTR_RDONLY};
+  tree.attributes = options.all_attributes() & ~std::uint64_t{MOUNT_ATTR_RDONLY};
   take_owner(builder, tree);
   add_directories(builder, tree);
   for (const DeviceNode& node : all_nodes(builder)) {

@@ -53,6 +53,8 @@ void choose_idmap(const PlanBuilder& builder, const Entry& entry, BindSource& so
   if (!own && !entry.options.idmap) return;
   source.idmap_recursive = entry.options.idmap_recursive;
   if (own) {
+    check_mappings(entry.mount.uid_mappings, entry.field + ".uidMappings", true);
+    check_mappings(entry.mount.gid_mappings, entry.field + ".gidMappings", true);
     source.idmap = IdMapping::own;
     source.maps = {mapping_text(entry.mount.uid_mappings), mapping_text(entry.mount.gid_mappings)};
     if (source.maps.uid.empty() || source.maps.gid.empty())
@@ -64,6 +66,15 @@ void choose_idmap(const PlanBuilder& builder, const Entry& entry, BindSource& so
   }
   if (!builder.mapped()) fail(ErrorKind::invalid_argument, "{}: idmap needs a user namespace or mappings", entry.field);
   source.idmap = IdMapping::container;
+}
+
+// Relative to the bundle, where there is one.
+std::string bind_path(const PlanBuilder& builder, const Entry& entry) {
+  const std::string& given = entry.mount.source;
+  const std::string field = entry.field + ".source";
+  if (given.empty()) fail(ErrorKind::invalid_argument, "{}: missing: a bind mount needs one", field);
+  if (given.starts_with('/') || builder.options.bundle.empty()) return clean_path(given, field);
+  return clean_path(builder.options.bundle + "/" + given, field);
 }
 
 // Shared with the host's own mounts would let a mapped container mount on the host: there, "shared" means a slave of
@@ -79,7 +90,7 @@ void plan_bind(PlanBuilder& builder, const Entry& entry) {
     fail(ErrorKind::invalid_argument, "{}: {} cannot be mounted because it is inside /proc", entry.field,
          printable(entry.target));
   BindSource source;
-  source.path = clean_path(entry.mount.source, entry.field + ".source");
+  source.path = bind_path(builder, entry);
   source.recursive = entry.options.recursive;
   source.attributes = entry.options.attributes;
   if (source.attributes.propagation == 0) {
@@ -119,7 +130,7 @@ void plan_proc(PlanBuilder& builder, const Entry& entry) {
     fail(ErrorKind::invalid_argument, "{}: a procfs inside /proc", entry.field);
   if (!is_foreign(builder, Namespace::pid)) {
     builder.step(
-        MountFilesystem{"proc", "proc", entry.options.data, entry.options.attributes.set, 0, entry.target, true});
+        MountFilesystem{"proc", "proc", entry.options.data, entry.options.all_attributes(), 0, entry.target, true});
     return;
   }
   if (builder.plan.find(Namespace::pid) != nullptr)
@@ -132,7 +143,7 @@ void plan_proc(PlanBuilder& builder, const Entry& entry) {
 void plan_sysfs(PlanBuilder& builder, const Entry& entry) {
   if (!is_foreign(builder, Namespace::network)) {
     builder.step(
-        MountFilesystem{"sysfs", "sysfs", entry.options.data, entry.options.attributes.set, 0, entry.target, true});
+        MountFilesystem{"sysfs", "sysfs", entry.options.data, entry.options.all_attributes(), 0, entry.target, true});
     return;
   }
   plan_host_tree(builder, "/sys", entry.target, kDefaultSysAttributes, false);
@@ -141,13 +152,18 @@ void plan_sysfs(PlanBuilder& builder, const Entry& entry) {
 void plan_mqueue(PlanBuilder& builder, const Entry& entry) {
   if (!is_foreign(builder, Namespace::ipc)) {
     builder.step(
-        MountFilesystem{"mqueue", "mqueue", entry.options.data, entry.options.attributes.set, 0, entry.target});
+        MountFilesystem{"mqueue", "mqueue", entry.options.data, entry.options.all_attributes(), 0, entry.target});
     return;
   }
   if (builder.facts.host_mqueue)
-    plan_host_tree(builder, "/dev/mqueue", entry.target, entry.options.attributes.set, false);
+    plan_host_tree(builder, "/dev/mqueue", entry.target, entry.options.all_attributes(), false);
   else
     builder.warn("/dev/mqueue is left out: the host has none, and its ipc namespace is not the container's");
+}
+
+// linux.mountLabel: the SELinux context of everything in a file system of ours.
+void add_label(const PlanBuilder& builder, std::vector<std::string>& options) {
+  if (!builder.os.mount_label.empty()) options.push_back("context=" + builder.os.mount_label);
 }
 
 void plan_devpts(PlanBuilder& builder, const Entry& entry) {
@@ -156,7 +172,8 @@ void plan_devpts(PlanBuilder& builder, const Entry& entry) {
     const auto number = option.starts_with("gid=") ? parse_integer<std::uint32_t>(option.substr(4)) : std::nullopt;
     return number && builder.mapped() && host_id(builder.plan.maps.gid, *number) == UINT32_MAX;
   });
-  builder.step(MountFilesystem{"devpts", "devpts", options, entry.options.attributes.set, 0, entry.target});
+  add_label(builder, options);
+  builder.step(MountFilesystem{"devpts", "devpts", options, entry.options.all_attributes(), 0, entry.target});
 }
 
 std::uint64_t filesystem_propagation(const MountOptions& options) {
@@ -168,15 +185,35 @@ void plan_filesystem(PlanBuilder& builder, const Entry& entry) {
   if (in_proc(entry.target))
     fail(ErrorKind::invalid_argument, "{}: {} cannot be mounted because it is inside /proc", entry.field,
          printable(entry.target));
-  if (entry.options.copy_up) fail(ErrorKind::unsupported, "{}: option tmpcopyup is not supported yet", entry.field);
   const std::string source = entry.mount.source.empty() || entry.mount.source == "none" ? type : entry.mount.source;
-  builder.step(MountFilesystem{type, source, entry.options.data, entry.options.attributes.set,
-                               filesystem_propagation(entry.options), entry.target});
+  std::vector<std::string> options = entry.options.data;
+  if (type == "tmpfs") add_label(builder, options);
+  builder.step(MountFilesystem{type, source, std::move(options), entry.options.all_attributes(),
+                               filesystem_propagation(entry.options), entry.target, false, false,
+                               entry.options.copy_up});
+}
+
+// What is mounted there already gets other attributes; nothing is mounted.
+void plan_remount(PlanBuilder& builder, const Entry& entry) {
+  if (!entry.options.data.empty())
+    fail(ErrorKind::unsupported, "{}.options: remount changes a mount's attributes only, and {} is none", entry.field,
+         printable(entry.options.data.front()));
+  builder.step(ChangeMount{entry.target, entry.options.attributes});
+}
+
+// Options that say nothing about this mount would be lost without a word.
+void check_options(const Entry& entry) {
+  const bool mappings = !entry.mount.uid_mappings.empty() || !entry.mount.gid_mappings.empty();
+  if ((mappings || entry.options.idmap) && (!entry.bind() || entry.options.remount))
+    fail(ErrorKind::unsupported, "{}: only bind mounts can have an id map of their own", entry.field);
+  if (entry.options.copy_up && (entry.bind() || entry.options.remount || entry.mount.type != "tmpfs"))
+    fail(ErrorKind::invalid_argument, "{}.options: tmpcopyup is for a tmpfs", entry.field);
 }
 
 void plan_device_tree(PlanBuilder& builder, const Entry& entry) {
-  builder.step(AttachSource{builder.add_source(device_tree(builder, entry.mount)), entry.target, true});
-  if ((entry.options.attributes.set & MOUNT_ATTR_RDONLY) != 0) {
+  builder.step(AttachSource{builder.add_source(device_tree(builder, entry.mount)), entry.target, true, false,
+                            builder.options.mounts_in_order});
+  if ((entry.options.all_attributes() & MOUNT_ATTR_RDONLY) != 0) {
     MountAttributes read_only;
     read_only.set = MOUNT_ATTR_RDONLY;
     builder.at_end.emplace_back(ChangeMount{entry.target, read_only});
@@ -185,7 +222,10 @@ void plan_device_tree(PlanBuilder& builder, const Entry& entry) {
 
 void plan_mount(PlanBuilder& builder, const Entry& entry) {
   const std::string& type = entry.mount.type;
-  if (entry.bind())
+  check_options(entry);
+  if (entry.options.remount)
+    plan_remount(builder, entry);
+  else if (entry.bind())
     plan_bind(builder, entry);
   else if (type == "proc")
     plan_proc(builder, entry);
@@ -223,9 +263,13 @@ void plan_mounts(PlanBuilder& builder) {
     for (const std::string& option : mount.options) checked_text(option, field + ".options");
     checked_text(mount.type, field + ".type");
     checked_text(mount.source, field + ".source");
-    const Entry entry{mount, field, clean_path(mount.destination, field + ".destination"),
+    if (!mount.destination.starts_with('/') && !mount.destination.empty())
+      builder.warn(fmt::format("{}.destination: {} is relative, which is deprecated", field,
+                               printable(mount.destination)));
+    const Entry entry{mount, field, mount_target(mount, field + ".destination"),
                       parse_mount_options(mount.options)};
-    if (entry.target == "/") fail(ErrorKind::invalid_argument, "{}.destination: it would cover the root", field);
+    if (entry.target == "/" && !entry.options.remount)
+      fail(ErrorKind::invalid_argument, "{}.destination: it would cover the root", field);
     plan_mount(builder, entry);
   }
   plan_init_program(builder);

@@ -26,6 +26,8 @@ bool overlap(std::uint64_t a, std::uint64_t a_size, std::uint64_t b, std::uint64
   return a < b + b_size && b < a + a_size;
 }
 
+}  // namespace
+
 void check_mappings(const std::vector<oci::LinuxIdMapping>& mappings, std::string_view field, bool host_root_allowed) {
   constexpr std::uint64_t kIds = 4294967295U;
   if (mappings.size() > 340) fail(ErrorKind::invalid_argument, "{}: more than 340 ranges", field);
@@ -44,6 +46,8 @@ void check_mappings(const std::vector<oci::LinuxIdMapping>& mappings, std::strin
            m.container_id);
   }
 }
+
+namespace {
 
 void plan_maps(PlanBuilder& builder) {
   const auto& os = builder.os;
@@ -68,13 +72,15 @@ void plan_namespaces(PlanBuilder& builder) {
     const Namespace kind = namespace_kind(entry.type);
     if (builder.plan.find(kind) != nullptr)
       fail(ErrorKind::invalid_argument, "linux.namespaces: {} is there twice", entry.type);
-    if (!entry.path.empty() && kind == Namespace::mount)
-      fail(ErrorKind::unsupported, "linux.namespaces: joining a mount namespace is not supported");
     builder.plan.namespaces.push_back({kind, checked_text(entry.path, "linux.namespaces.path")});
   }
   if (builder.plan.find(Namespace::mount) == nullptr)
     fail(ErrorKind::invalid_argument, "linux.namespaces: a container needs a mount namespace of its own");
   std::ranges::sort(builder.plan.namespaces, {}, &NamespacePlan::kind);
+  // Its mounts belong to the user namespace that it was made in: a new one has no rights over them.
+  if (!builder.plan.creates(Namespace::mount) && builder.plan.creates(Namespace::user))
+    fail(ErrorKind::unsupported,
+         "linux.namespaces: a mount namespace can be joined only together with its user namespace");
   plan_maps(builder);
 }
 

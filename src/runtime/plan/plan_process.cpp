@@ -82,6 +82,12 @@ void take_capabilities(const Part& in, ProcessPlan& out) {
   sets.ambient = capability_set(in, named.ambient);
   if ((sets.effective & ~sets.permitted) != 0)
     fail(ErrorKind::invalid_argument, "process.capabilities.effective: has capabilities that permitted lacks");
+  // What the kernel demands of an ambient capability (capabilities(7)); it cannot be granted otherwise, and is told.
+  for (unsigned i = 0; i < 64; ++i)
+    if ((sets.ambient & ~(sets.permitted & sets.inheritable) & kernel::capability_bit(i)) != 0)
+      in.warnings.push_back(fmt::format("process.capabilities.ambient: {} is left out: permitted or inheritable lacks it",
+                                        kernel::capability_name(i)));
+  sets.ambient &= sets.permitted & sets.inheritable;
   // In a user namespace of its own a process has every capability, whatever we have.
   if (!in.maps.empty()) return;
   const std::uint64_t all = sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient;
@@ -116,6 +122,23 @@ auto look_up(const Table& table, const std::string& name, std::string_view field
   fail(ErrorKind::invalid_argument, "{}: unknown value \"{}\"", field, printable(name));
 }
 
+// What sched_setattr(2) would answer with a bare EINVAL.
+void check_scheduler(const oci::Scheduler& s, std::uint32_t policy) {
+  constexpr std::uint32_t kFifo = 1;
+  constexpr std::uint32_t kRoundRobin = 2;
+  constexpr std::uint32_t kDeadline = 6;
+  const bool real_time = policy == kFifo || policy == kRoundRobin;
+  if (s.nice < -20 || s.nice > 19)
+    fail(ErrorKind::invalid_argument, "process.scheduler.nice: {} is not in -20…19", s.nice);
+  if (real_time ? s.priority < 1 || s.priority > 99 : s.priority != 0)
+    fail(ErrorKind::invalid_argument, "process.scheduler.priority: {} is not what {} takes ({})", s.priority, s.policy,
+         real_time ? "1…99" : "0");
+  if (policy != kDeadline && (s.runtime != 0 || s.deadline != 0 || s.period != 0))
+    fail(ErrorKind::invalid_argument, "process.scheduler: runtime, deadline and period are for SCHED_DEADLINE");
+  if (policy == kDeadline && (s.runtime == 0 || s.deadline < s.runtime || (s.period != 0 && s.period < s.deadline)))
+    fail(ErrorKind::invalid_argument, "process.scheduler: SCHED_DEADLINE wants 0 < runtime <= deadline <= period");
+}
+
 void take_scheduling(const Part& in, ProcessPlan& out) {
   constexpr std::pair<std::string_view, std::uint32_t> kPolicies[] = {{"SCHED_OTHER", 0}, {"SCHED_FIFO", 1},
                                                                       {"SCHED_RR", 2},    {"SCHED_BATCH", 3},
@@ -130,6 +153,7 @@ void take_scheduling(const Part& in, ProcessPlan& out) {
     const oci::Scheduler& s = *in.process.scheduler;
     Scheduling plan;
     plan.policy = look_up(kPolicies, s.policy, "process.scheduler.policy");
+    check_scheduler(s, plan.policy);
     for (const std::string& flag : s.flags) plan.flags |= look_up(kFlags, flag, "process.scheduler.flags");
     plan.nice = s.nice;
     plan.priority = static_cast<std::uint32_t>(s.priority);
@@ -182,7 +206,26 @@ void take_confinement(const Part& in, ProcessPlan& out) {
   if (in.process.oom_score_adj) out.oom_score_adj = *in.process.oom_score_adj;
 }
 
+// One number, or a range, of a list of CPUs.
+void add_cpus(std::string_view part, CpuSet& cpus, std::string_view field) {
+  constexpr std::uint32_t kMaxCpu = 8191;  // the kernel's own limit, CONFIG_NR_CPUS
+  const auto range = split_once(part, '-');
+  const auto first = parse_integer<std::uint32_t>(trim(range ? range->first : part));
+  const auto last = range ? parse_integer<std::uint32_t>(trim(range->second)) : first;
+  if (!first || !last || *first > *last || *last > kMaxCpu)
+    fail(ErrorKind::invalid_argument, "{}: \"{}\" is no list of CPUs such as 0-3,7", field, printable(part));
+  if (cpus.size() <= *last / 64) cpus.resize(*last / 64 + 1);
+  for (std::uint32_t cpu = *first; cpu <= *last; ++cpu) cpus[cpu / 64] |= std::uint64_t{1} << (cpu % 64);
+}
+
 }  // namespace
+
+CpuSet parse_cpus(const std::string& text, std::string_view field) {
+  CpuSet cpus;
+  if (text.empty()) return cpus;
+  for (const std::string_view part : split(text, ',')) add_cpus(part, cpus, field);
+  return cpus;
+}
 
 ProcessPlan plan_process(const oci::Process& process, const oci::Linux& os, const HostFacts& facts,
                          const PlanOptions& options, const MapTexts& maps, std::vector<std::string>& warnings) {

@@ -42,39 +42,67 @@ using Chain = std::vector<Rule>;
 
 // --- actions ---
 
-std::uint32_t action_value(const std::string& action, std::optional<std::uint32_t> number) {
-  const std::uint32_t data = number.value_or(EPERM);
-  if (data > SECCOMP_RET_DATA) fail(ErrorKind::invalid_argument, "linux.seccomp: errno {} is too large", data);
-  if (action == "SCMP_ACT_ALLOW") return SECCOMP_RET_ALLOW;
-  if (action == "SCMP_ACT_ERRNO") return SECCOMP_RET_ERRNO | data;
-  if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SECCOMP_RET_KILL_THREAD;
-  if (action == "SCMP_ACT_KILL_PROCESS") return SECCOMP_RET_KILL_PROCESS;
-  if (action == "SCMP_ACT_TRAP") return SECCOMP_RET_TRAP;
-  if (action == "SCMP_ACT_TRACE") return SECCOMP_RET_TRACE | data;
-  if (action == "SCMP_ACT_LOG") return SECCOMP_RET_LOG;
-  if (action == "SCMP_ACT_NOTIFY") fail(ErrorKind::unsupported, "linux.seccomp: SCMP_ACT_NOTIFY is not supported yet");
+// SECCOMP_RET_ERRNO and SECCOMP_RET_TRACE carry a number; of another action, "the runtime MUST" refuse it.
+std::uint32_t action_value(const std::string& action, std::optional<std::uint32_t> number, std::string_view field) {
+  constexpr std::pair<std::string_view, std::uint32_t> kActions[] = {
+      {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},           {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},
+      {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},      {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
+      {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},             {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS},
+      {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},           {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+      {"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF}};
+  const auto* const known = std::ranges::find(kActions, action, &std::pair<std::string_view, std::uint32_t>::first);
   // Also an empty profile: confinement that was asked for must not turn into none (CVE-2023-2431).
-  fail(ErrorKind::invalid_argument, "linux.seccomp: unknown action \"{}\"", printable(action));
+  if (known == std::end(kActions))
+    fail(ErrorKind::invalid_argument, "{}: unknown action \"{}\"", field, printable(action));
+  const bool takes_number = known->second == SECCOMP_RET_ERRNO || known->second == SECCOMP_RET_TRACE;
+  if (!takes_number && number)
+    fail(ErrorKind::invalid_argument, "{}: {} takes no errnoRet, but there is {}", field, action, *number);
+  const std::uint32_t data = number.value_or(EPERM);
+  if (data > SECCOMP_RET_DATA) fail(ErrorKind::invalid_argument, "{}: errno {} is too large", field, data);
+  return takes_number ? known->second | data : known->second;
 }
 
 bool is_permissive(std::uint32_t action) { return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG; }
+
+bool notifies(const oci::LinuxSyscall& entry) { return entry.action == "SCMP_ACT_NOTIFY"; }
+bool notifies(const oci::LinuxSeccomp& profile) {
+  return std::ranges::any_of(profile.syscalls, [](const auto& entry) { return notifies(entry); });
+}
 
 std::uint32_t flag_bits(const oci::LinuxSeccomp& profile) {
   constexpr std::pair<std::string_view, std::uint32_t> kFlags[] = {
       {"SECCOMP_FILTER_FLAG_TSYNC", 0},  // we have one thread
       {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
       {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-      {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0}};  // of no meaning without a listener
+      {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV}};
+  const std::uint32_t listener = notifies(profile) ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   // As other runtimes do: a filter alone is no reason to slow the program down.
-  if (profile.flags.empty()) return SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-  std::uint32_t bits = 0;
+  if (profile.flags.empty()) return SECCOMP_FILTER_FLAG_SPEC_ALLOW | listener;
+  std::uint32_t bits = listener;
   for (const std::string& flag : profile.flags) {
     const auto* const known = std::ranges::find(kFlags, flag, &std::pair<std::string_view, std::uint32_t>::first);
     if (known == std::end(kFlags))
       fail(ErrorKind::invalid_argument, "linux.seccomp.flags: unknown flag \"{}\"", printable(flag));
     bits |= known->second;
   }
-  return bits;
+  // The kernel refuses it without a listener, where there is nothing to wait for.
+  return listener != 0 ? bits : bits & ~std::uint32_t{SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV};
+}
+
+// The agent gets the listener from our launcher, which learns of it by write(2): that call must go through.
+void check_listener(const oci::LinuxSeccomp& profile) {
+  if (profile.default_action == "SCMP_ACT_NOTIFY")
+    fail(ErrorKind::unsupported, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY would hold the runtime's own calls");
+  if (notifies(profile) && profile.listener_path.empty())
+    fail(ErrorKind::invalid_argument, "linux.seccomp.listenerPath: missing: SCMP_ACT_NOTIFY needs an agent");
+  if (!profile.listener_metadata.empty() && profile.listener_path.empty())
+    fail(ErrorKind::invalid_argument, "linux.seccomp.listenerMetadata: given without listenerPath");
+  if (!profile.listener_path.empty() && !profile.listener_path.starts_with('/'))
+    fail(ErrorKind::invalid_argument, "linux.seccomp.listenerPath: \"{}\" is not an absolute path",
+         printable(profile.listener_path));
+  for (const auto& entry : profile.syscalls)
+    if (notifies(entry) && std::ranges::find(entry.names, "write") != entry.names.end())
+      fail(ErrorKind::unsupported, "linux.seccomp.syscalls: SCMP_ACT_NOTIFY cannot be used for write");
 }
 
 // --- rules ---
@@ -99,7 +127,7 @@ Condition condition_of(const oci::LinuxSeccompArg& arg) {
 // Conditions on different arguments must all hold. Several on one argument are alternatives, as runc reads the
 // specification.
 std::vector<Rule> rules_of(const oci::LinuxSyscall& entry) {
-  const std::uint32_t action = action_value(entry.action, entry.errno_ret);
+  const std::uint32_t action = action_value(entry.action, entry.errno_ret, "linux.seccomp.syscalls");
   std::vector<Condition> conditions;
   std::set<std::uint32_t> indices;
   for (const auto& arg : entry.args) {
@@ -407,10 +435,9 @@ void check_names(const oci::LinuxSeccomp& profile, std::vector<std::string>* war
 }  // namespace
 
 SeccompProgram compile_seccomp(const oci::LinuxSeccomp& profile, std::vector<std::string>* warnings) {
-  if (!profile.listener_path.empty())
-    fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported yet");
+  check_listener(profile);
   check_names(profile, warnings);
-  const std::uint32_t default_action = action_value(profile.default_action, profile.default_errno_ret);
+  const std::uint32_t default_action = action_value(profile.default_action, profile.default_errno_ret, "linux.seccomp.defaultAction");
   const bool unknown_is_enosys = !is_permissive(default_action) && profile.default_errno_ret != ENOSYS;
   const std::vector<SeccompAbi> abis = abis_of(profile);
 
@@ -426,16 +453,21 @@ SeccompProgram compile_seccomp(const oci::LinuxSeccomp& profile, std::vector<std
   // An ABI that the profile does not name is not let through.
   out.code.finish(SECCOMP_RET_KILL_PROCESS);
   out.chains();
-  return {to_bytes(out.code.assemble()), flag_bits(profile)};
+  SeccompProgram program = {to_bytes(out.code.assemble()), flag_bits(profile)};
+  if (notifies(profile)) {
+    program.listener_path = profile.listener_path;
+    program.listener_metadata = profile.listener_metadata;
+  }
+  return program;
 }
 
 namespace {
 
 // Everything that the program depends on, as text.
 std::string key_of(const oci::LinuxSeccomp& profile) {
-  std::string key =
-      fmt::format("{}|{}|{}|{}|{}", profile.default_action, profile.default_errno_ret.value_or(0xffffffff),
-                  join(profile.architectures, ","), join(profile.flags, ","), profile.listener_path);
+  std::string key = fmt::format("{}|{}|{}|{}|{}|{}", profile.default_action,
+                                profile.default_errno_ret.value_or(0xffffffff), join(profile.architectures, ","),
+                                join(profile.flags, ","), profile.listener_path, profile.listener_metadata);
   for (const auto& entry : profile.syscalls) {
     key += fmt::format("\n{}|{}|{}", entry.action, entry.errno_ret.value_or(0xffffffff), join(entry.names, ","));
     for (const auto& arg : entry.args) key += fmt::format("|{} {} {} {}", arg.index, arg.op, arg.value, arg.value_two);

@@ -40,6 +40,8 @@ int ps_command(const Context& context, std::span<const std::string> words);
 int kill_command(const Context& context, std::span<const std::string> words);
 int delete_command(const Context& context, std::span<const std::string> words);
 int pause_command(const Context& context, std::span<const std::string> words);
+int update_command(const Context& context, std::span<const std::string> words);
+int events_command(const Context& context, std::span<const std::string> words);
 int resume_command(const Context& context, std::span<const std::string> words);
 int spec_command(const Context& context, std::span<const std::string> words);
 int features_command(const Context& context, std::span<const std::string> words);

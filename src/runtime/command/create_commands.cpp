@@ -37,7 +37,7 @@ void print_warnings(const Container& container) {
 }  // namespace
 
 int create_command(const Context& context, std::span<const std::string> words) {
-  const LaunchRequest request = read_request(Arguments::parse(words, kOptions));
+  const LaunchRequest request = read_request(Arguments::parse(words, kOptions).exactly(1, "create"));
   NewContainer made(context, request);
   if (made.spec().process->terminal && request.console_socket.empty())
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");
@@ -48,7 +48,7 @@ int create_command(const Context& context, std::span<const std::string> words) {
 }
 
 int run_command(const Context& context, std::span<const std::string> words) {
-  const Arguments arguments = Arguments::parse(words, kOptions);
+  const Arguments arguments = Arguments::parse(words, kOptions).exactly(1, "run");
   const LaunchRequest request = read_request(arguments);
   NewContainer made(context, request);
   if (request.detach && made.spec().process->terminal && request.console_socket.empty())
@@ -63,7 +63,7 @@ int run_command(const Context& context, std::span<const std::string> words) {
 }
 
 int start_command(const Context& context, std::span<const std::string> words) {
-  const Arguments arguments = Arguments::parse(words, {});
+  const Arguments arguments = Arguments::parse(words, {}).exactly(1, "start");
   ContainerState state = context.states.load(arguments.need(0, "container id"));
   const Status status = status_of(state);
   if (status == Status::running || status == Status::paused)

@@ -91,10 +91,8 @@ void check_running(const ContainerState& state, bool paused_is_fine) {
     fail(ErrorKind::conflict, "cannot exec in a paused container (use --ignore-paused to override)");
 }
 
-}  // namespace
-
-int exec_command(const Context& context, std::span<const std::string> words) {
-  const Arguments arguments = Arguments::parse(words, kOptions);
+int run_exec(const Context& context, std::span<const std::string> words) {
+  const Arguments arguments = Arguments::parse_first(words, kOptions).at_least(1, "exec");
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
   check_running(state, arguments.has("ignore-paused"));
   const oci::RuntimeSpec spec = context.states.load_spec(state.id);
@@ -136,6 +134,19 @@ int exec_command(const Context& context, std::span<const std::string> words) {
     write_pid_file(pid_file, started.pid());
   if (arguments.has("detach")) return 0;
   return attend(started.pid(), std::move(terminal));
+}
+
+}  // namespace
+
+int exec_command(const Context& context, std::span<const std::string> words) {
+  try {
+    return run_exec(context, words);
+  } catch (const Error& error) {
+    // 255 is how runc says that it was not the program that failed; 126 and 127 say more.
+    constexpr int kExecFailed = 255;
+    const Error outer = error.within("exec failed");
+    throw outer.exit_code() != 0 ? outer : outer.with_exit_code(kExecFailed);
+  }
 }
 
 }  // namespace bryo::runtime::command

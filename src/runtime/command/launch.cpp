@@ -180,6 +180,11 @@ void NewContainer::start() {
     try_hooks(hooks->poststart, state_json(state_, bundle_.spec, Status::running), "poststart");
 }
 
+kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
+  if (!state.cgroups) fail(ErrorKind::unsupported, "the container {} has no cgroup of its own", state.id);
+  return kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+}
+
 void destroy(const Context& context, const ContainerState& state) {
   if (const UniqueFd init = open_init(state)) {
     kernel::send_signal(init.get(), SIGKILL);

@@ -21,6 +21,8 @@ RootfsSource rootfs_of(const BundleSpec& bundle);
 
 // linux.resources as the kernel module takes them; Error{invalid_argument} names what is wrong.
 kernel::CgroupLimits limits_of(const oci::Linux& os);
+// The same without devices, as `update` writes them.
+kernel::CgroupLimits limits_of(const oci::LinuxResources& resources);
 // linux.cgroupsPath, or one made from the id.
 std::string cgroup_path_of(const oci::Linux& os, const std::string& id);
 
@@ -72,6 +74,8 @@ class NewContainer {
 void write_pid_file(const std::string& path, pid_t pid);
 // Sends a terminal's master to a listening socket, as runc does (name of the terminal beside it).
 void send_to_console_socket(const std::string& socket_path, int master);
+// The cgroup that it has (or had); Error{unsupported} when it was made without one.
+kernel::ContainerCgroup cgroup_of(const ContainerState& state);
 // Kills what is left, removes cgroup and state.
 void destroy(const Context& context, const ContainerState& state);
 

@@ -22,6 +22,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"create", create_command, "make a container and stop before its program"},
     {"delete", delete_command, "remove what a container left"},
+    {"events", events_command, "show what a container uses, and when the OOM killer strikes"},
     {"exec", exec_command, "run one more process in a container"},
     {"features", features_command, "show what this runtime supports"},
     {"kill", kill_command, "send a signal to a container's init (default: TERM)"},
@@ -34,6 +35,7 @@ constexpr Command kCommands[] = {
     {"spec", spec_command, "write a config.json to begin with"},
     {"start", start_command, "run the program of a created container"},
     {"state", state_command, "show the state of a container"},
+    {"update", update_command, "change the limits of a container"},
 };
 
 constexpr Option kGlobalOptions[] = {
@@ -110,7 +112,7 @@ int run_program(int argc, char** argv) {
     ::prctl(PR_SET_DUMPABLE, 0);
     // After a start from a descriptor the kernel calls us by its number.
     ::prctl(PR_SET_NAME, "bryo-oci");
-    const Arguments arguments = Arguments::parse(words, kGlobalOptions);
+    const Arguments arguments = Arguments::parse_first(words, kGlobalOptions);
     if (arguments.has("version")) return print_version(), 0;
     if (arguments.has("help") || arguments.positional().empty()) return print_help(), 0;
     options = read_options(arguments);

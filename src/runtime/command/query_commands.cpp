@@ -1,13 +1,14 @@
-// state, list, ps, spec, features, plan.
+// state, list, ps, spec, plan.
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
-#include "kernel/capabilities.hpp"
 #include "kernel/files.hpp"
+#include "kernel/program.hpp"
 #include "oci/runtime_spec_json.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/launch.hpp"
@@ -30,60 +31,93 @@ StateView look_at(const Context& context, const ContainerState& state) {
   return view_of(state, spec_or_empty(context, state.id), status_of(state));
 }
 
+// Columns as wide as their widest cell and three blanks, at least twelve: runc's table.
+void print_table(const std::vector<StateView>& views) {
+  std::vector<std::array<std::string, 6>> rows = {{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
+  for (const StateView& v : views)
+    rows.push_back({v.id, std::to_string(v.pid), v.status, v.bundle, v.created, v.owner});
+  std::array<std::size_t, 6> widths;
+  widths.fill(9);
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) fmt::print("{:<{}}", row[i], widths[i] + 3);
+    fmt::print("{}\n", row.back());
+  }
+}
+
+// The lines of ps(1) of the host that are the container's; its options are the caller's.
+void print_processes(std::vector<std::string> options, const std::vector<pid_t>& pids) {
+  constexpr std::size_t kMaxOutput = 16 * 1024 * 1024;
+  if (options.empty()) options = {"-ef"};
+  options.insert(options.begin(), "ps");
+  const std::string output = kernel::run_program(options, kMaxOutput);
+  std::optional<std::size_t> column;
+  for (const std::string_view line : split(output, '\n')) {
+    std::vector<std::string_view> fields = split(line, ' ');
+    std::erase_if(fields, [](std::string_view field) { return field.empty(); });
+    if (fields.empty()) continue;
+    if (!column) {
+      const auto found = std::ranges::find(fields, "PID");
+      if (found == fields.end())
+        fail(ErrorKind::invalid_argument, "ps: its output has no column PID; add it to the options (-o pid,…)");
+      column = static_cast<std::size_t>(found - fields.begin());
+      fmt::print("{}\n", line);
+      continue;
+    }
+    const auto pid = *column < fields.size() ? parse_integer<pid_t>(fields[*column]) : std::nullopt;
+    if (pid && std::ranges::binary_search(pids, *pid)) fmt::print("{}\n", line);
+  }
+}
+
 void print(const json::Value& value) { fmt::print("{}\n", json::pretty(value)); }
 
 }  // namespace
 
 int state_command(const Context& context, std::span<const std::string> words) {
-  const Arguments arguments = Arguments::parse(words, {});
+  const Arguments arguments = Arguments::parse(words, {}).exactly(1, "state");
   print(json::encode(look_at(context, context.states.load(arguments.need(0, "container id")))));
   return 0;
 }
 
 int list_command(const Context& context, std::span<const std::string> words) {
   constexpr Option kOptions[] = {{"format", "f", true}, {"quiet", "q", false}};
-  const Arguments arguments = Arguments::parse(words, kOptions);
+  const Arguments arguments = Arguments::parse(words, kOptions).exactly(0, "list");
   const std::string format = arguments.value("format", "table");
+  if (format != "table" && format != "json") fail(ErrorKind::invalid_argument, "invalid format option");
   std::vector<StateView> views;
-  for (const ContainerState& state : context.states.list()) views.push_back(look_at(context, state));
-  if (arguments.has("quiet")) {
-    for (const StateView& view : views) fmt::print("{}\n", view.id);
-  } else if (format == "json") {
-    fmt::print("{}\n", json::serialize(json::encode(views)));
-  } else if (format == "table") {
-    fmt::print("{:<20} {:<10} {:<10} {:<30} {:<32} {}\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER");
-    for (const StateView& v : views)
-      fmt::print("{:<20} {:<10} {:<10} {:<30} {:<32} {}\n", v.id, v.pid, v.status, v.bundle, v.created,
-                 v.owner.empty() ? "root" : v.owner);
-  } else {
-    fail(ErrorKind::invalid_argument, "invalid format option");
+  for (const ContainerState& state : context.states.list()) {
+    views.push_back(look_at(context, state));
+    views.back().owner = context.states.owner(state.id);
   }
+  if (arguments.has("quiet"))
+    for (const StateView& view : views) fmt::print("{}\n", view.id);
+  else if (format == "json")
+    fmt::print("{}\n", views.empty() ? "null" : json::serialize(json::encode(views)));
+  else
+    print_table(views);
   return 0;
 }
 
 int ps_command(const Context& context, std::span<const std::string> words) {
   constexpr Option kOptions[] = {{"format", "f", true}};
-  const Arguments arguments = Arguments::parse(words, kOptions);
+  const Arguments arguments = Arguments::parse_first(words, kOptions).at_least(1, "ps");
+  const std::string format = arguments.value("format", "table");
+  if (format != "table" && format != "json") fail(ErrorKind::invalid_argument, "invalid format option");
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
-  if (!state.cgroups) fail(ErrorKind::unsupported, "ps: the container has no cgroup of its own");
-  auto pids = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path).pids();
-  std::ranges::sort(pids);
-  if (arguments.value("format") == "json") {
-    fmt::print("{}\n", json::serialize(json::encode(pids)));
+  const auto pids = cgroup_of(state).pids();
+  if (format == "json") {
+    fmt::print("{}\n", pids.empty() ? "null" : json::serialize(json::encode(pids)));
     return 0;
   }
-  // Columns are ps(1)'s own, of the host; an empty list would make it show everything.
-  std::string list;
-  for (const pid_t pid : pids) list += (list.empty() ? "" : ",") + std::to_string(pid);
-  if (list.empty()) return 0;
-  std::fflush(stdout);
-  ::execlp("ps", "ps", "-f", "-p", list.c_str(), nullptr);
-  fail_errno("run ps");
+  const std::vector<std::string> wanted(arguments.positional().begin() + 1, arguments.positional().end());
+  print_processes(wanted, pids);
+  return 0;
 }
 
 int spec_command(const Context&, std::span<const std::string> words) {
   constexpr Option kOptions[] = {{"bundle", "b", true}, {"rootless", "", false}};
-  const Arguments arguments = Arguments::parse(words, kOptions);
+  const Arguments arguments = Arguments::parse(words, kOptions).exactly(0, "spec");
   oci::RuntimeSpec spec = default_spec();
   spec.process->terminal = true;
   if (arguments.has("rootless")) {
@@ -98,35 +132,6 @@ int spec_command(const Context&, std::span<const std::string> words) {
   if (::lstat(path.c_str(), &info) == 0) fail(ErrorKind::conflict, "File config.json exists. Remove it first");
   const UniqueFd directory = kernel::open_trusted(arguments.value("bundle", "."), O_RDONLY | O_DIRECTORY);
   kernel::write_file_durably(directory.get(), "config.json", oci::format_runtime_spec(spec) + "\n", 0644);
-  return 0;
-}
-
-int features_command(const Context&, std::span<const std::string>) {
-  json::Array capabilities;
-  for (unsigned i = 0; i < kernel::kKnownCapabilities; ++i) capabilities.emplace_back(kernel::capability_name(i));
-  const json::Array namespaces = {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"};
-  json::Object os;
-  os["namespaces"] = namespaces;
-  os["capabilities"] = capabilities;
-  os["cgroup"] = json::Object{{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", false}};
-  os["seccomp"] = json::Object{
-      {"enabled", true},
-      {"actions", json::Array{"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-                              "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"}},
-      {"operators", json::Array{"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
-                                "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"}},
-      {"archs",
-       json::Array{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"}}};
-  os["apparmor"] = json::Object{{"enabled", true}};
-  os["selinux"] = json::Object{{"enabled", true}};
-  os["mountExtensions"] = json::Object{{"idmap", json::Object{{"enabled", true}}}};
-  json::Object features;
-  features["ociVersionMin"] = "1.0.0";
-  features["ociVersionMax"] = oci::kRuntimeSpecVersion;
-  features["hooks"] = json::Array{"prestart", "createRuntime", "poststart", "poststop"};
-  features["linux"] = os;
-  features["annotations"] = json::Object{{"io.bryo.version", BRYO_VERSION}};
-  print(features);
   return 0;
 }
 

@@ -27,6 +27,8 @@ void take_cpu(const oci::LinuxCpu& cpu, kernel::CgroupLimits& out) {
   out.cpu_shares = cpu.shares;
   out.cpu_quota = cpu.quota;
   out.cpu_period = cpu.period;
+  out.cpu_burst = cpu.burst;
+  out.cpu_idle = cpu.idle;
   out.cpu_rt_runtime = cpu.realtime_runtime;
   out.cpu_rt_period = cpu.realtime_period;
   out.cpuset_cpus = cpu.cpus;
@@ -67,8 +69,20 @@ kernel::CgroupDeviceRule device_rule(const oci::LinuxDeviceCgroup& rule) {
 
 }  // namespace
 
+kernel::CgroupLimits limits_of(const oci::LinuxResources& resources) {
+  kernel::CgroupLimits out;
+  if (resources.memory) take_memory(*resources.memory, out);
+  if (resources.cpu) take_cpu(*resources.cpu, out);
+  if (resources.pids) out.pids_max = resources.pids->limit;
+  if (resources.block_io) take_io(*resources.block_io, out);
+  for (const auto& page : resources.hugepage_limits) out.hugepages.push_back({page.page_size, page.limit});
+  out.unified = resources.unified;
+  return out;
+}
+
 kernel::CgroupLimits limits_of(const oci::Linux& os) {
   kernel::CgroupLimits out;
+  if (os.resources) out = limits_of(*os.resources);
   // Nothing is allowed before a rule says so, whatever the list begins with (GHSA-g54h-m393-cpwq).
   out.devices.push_back({});
   if (os.resources)
@@ -76,14 +90,6 @@ kernel::CgroupLimits limits_of(const oci::Linux& os) {
   // And no list takes away what every container has: its /dev/null is one.
   for (const auto& rule : default_device_rules())
     if (rule.allow) out.devices.push_back(device_rule(rule));
-  if (!os.resources) return out;
-  const oci::LinuxResources& resources = *os.resources;
-  if (resources.memory) take_memory(*resources.memory, out);
-  if (resources.cpu) take_cpu(*resources.cpu, out);
-  if (resources.pids) out.pids_max = resources.pids->limit;
-  if (resources.block_io) take_io(*resources.block_io, out);
-  for (const auto& page : resources.hugepage_limits) out.hugepages.push_back({page.page_size, page.limit});
-  out.unified = resources.unified;
   return out;
 }
 

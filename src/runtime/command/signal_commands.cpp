@@ -23,30 +23,40 @@ int parse_signal(const std::string& text) {
   fail(ErrorKind::invalid_argument, "unknown signal \"{}\"", printable(text));
 }
 
-kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
-  if (!state.cgroups) fail(ErrorKind::unsupported, "the container {} has no cgroup of its own", state.id);
-  return kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+// A frozen process of v1 takes even SIGKILL only when it is thawed.
+void thaw_to_die(const ContainerState& state) {
+  if (!state.cgroups) return;
+  const kernel::ContainerCgroup cgroup = cgroup_of(state);
+  if (cgroup.frozen()) cgroup.thaw();
 }
 
 }  // namespace
 
 int kill_command(const Context& context, std::span<const std::string> words) {
   constexpr Option kOptions[] = {{"all", "a", false}};
-  const Arguments arguments = Arguments::parse(words, kOptions);
+  const Arguments arguments = Arguments::parse(words, kOptions).at_least(1, "kill");
+  if (arguments.positional().size() > 2)
+    fail(ErrorKind::invalid_argument, "\"kill\" requires a maximum of 2 argument(s)");
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
   const int signal = parse_signal(arguments.positional().size() > 1 ? arguments.positional()[1] : "TERM");
   if (arguments.has("all") && state.cgroups) {
-    for (const pid_t pid : cgroup_of(state).pids()) ::kill(pid, signal);
+    const auto cgroup = cgroup_of(state);
+    if (signal == SIGKILL) {
+      if (cgroup.exists()) cgroup.kill_all();
+      return 0;
+    }
+    for (const pid_t pid : cgroup.pids()) ::kill(pid, signal);
     return 0;
   }
   const UniqueFd init = open_init(state);
   if (!init || !kernel::send_signal(init.get(), signal)) fail(ErrorKind::conflict, "container not running");
+  if (signal == SIGKILL) thaw_to_die(state);
   return 0;
 }
 
 int delete_command(const Context& context, std::span<const std::string> words) {
   constexpr Option kOptions[] = {{"force", "f", false}};
-  const Arguments arguments = Arguments::parse(words, kOptions);
+  const Arguments arguments = Arguments::parse(words, kOptions).exactly(1, "delete");
   const std::string& id = arguments.need(0, "container id");
   const bool force = arguments.has("force");
   ContainerState state;
@@ -66,7 +76,7 @@ int delete_command(const Context& context, std::span<const std::string> words) {
 }
 
 int pause_command(const Context& context, std::span<const std::string> words) {
-  const Arguments arguments = Arguments::parse(words, {});
+  const Arguments arguments = Arguments::parse(words, {}).exactly(1, "pause");
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
   const Status status = status_of(state);
   if (status != Status::running && status != Status::created)
@@ -76,7 +86,7 @@ int pause_command(const Context& context, std::span<const std::string> words) {
 }
 
 int resume_command(const Context& context, std::span<const std::string> words) {
-  const Arguments arguments = Arguments::parse(words, {});
+  const Arguments arguments = Arguments::parse(words, {}).exactly(1, "resume");
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
   if (status_of(state) != Status::paused) fail(ErrorKind::conflict, "container not paused");
   cgroup_of(state).thaw();

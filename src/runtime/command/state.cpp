@@ -136,6 +136,18 @@ std::vector<ContainerState> StateDirectory::list() const {
   return out;
 }
 
+// Not getpwuid: a static program would load the C library's modules for it.
+std::string StateDirectory::owner(const std::string& id) const {
+  struct stat info = {};
+  if (::stat(path(id).c_str(), &info) != 0) return "";
+  const std::string number = std::to_string(info.st_uid);
+  const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+  const std::string text = file ? kernel::read_file(file.get(), kMaxFile) : std::string();
+  for (const std::string_view line : split(text, '\n'))
+    if (const auto fields = split(line, ':'); fields.size() > 2 && fields[2] == number) return std::string(fields[0]);
+  return "#" + number;
+}
+
 void StateDirectory::remove(const std::string& id) const noexcept {
   try {
     const UniqueFd directory = open(id);

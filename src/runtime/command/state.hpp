@@ -46,6 +46,8 @@ class StateDirectory {
   ContainerState load(const std::string& id) const;
   oci::RuntimeSpec load_spec(const std::string& id) const;
   std::vector<ContainerState> list() const;
+  // Name of the user who made it.
+  std::string owner(const std::string& id) const;
   void remove(const std::string& id) const noexcept;
 
   // The socket of `start`: made by create, connected to by start.

@@ -82,7 +82,12 @@ void check_id(const std::string& id) {
 }
 
 void StateDirectory::create(const std::string& id) const {
-  if (::mkdir(root_.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", root_);
+  // containerd's shim names a directory that is not there yet, and neither is the one above it.
+  for (std::size_t slash = root_.find('/', 1);; slash = root_.find('/', slash + 1)) {
+    const std::string above = root_.substr(0, slash);
+    if (::mkdir(above.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", above);
+    if (slash == std::string::npos) break;
+  }
   if (::mkdir(path(id).c_str(), 0700) == 0) return;
   if (errno == EEXIST) fail(ErrorKind::conflict, "container with given ID already exists: {}", id);
   fail_errno("make {}", path(id));

@@ -37,6 +37,8 @@ struct HostFacts {
   bool host_mqueue = false;  // /dev/mqueue is mounted
 };
 
+// The caller is not in the initial user namespace, which maps every id onto itself.
+bool in_user_namespace();
 // Reads the facts of this host: some 0.2 ms with the device nodes, so keep them.
 enum class DeviceNodes { listed, left_out };
 HostFacts gather_host_facts(DeviceNodes nodes = DeviceNodes::listed);

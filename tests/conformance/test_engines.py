@@ -70,12 +70,26 @@ def dockerd(request):
         daemon.close()
 
 
-@pytest.fixture(scope="module")
-def podman():
+def ordinary_user(home):
+    """The start of a command line that runs as a user with subordinate ids and nothing else."""
+    uid, ids = 2345, "bob:300000:65536\n"
+    for file, line in (("passwd", f"bob:x:{uid}:{uid}::{home}:/bin/sh\n"), ("group", f"bob:x:{uid}:\n"), ("subuid", ids), ("subgid", ids)):
+        with open(f"/etc/{file}", "a") as out:
+            out.write(line)
+    home.mkdir()
+    os.chown(home, uid, uid)
+    SCRATCH.chmod(0o755)
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "env", "-C", home, f"HOME={home}", f"XDG_RUNTIME_DIR={home}"]
+
+
+@pytest.fixture(scope="module", params=["podman", "podman-rootless"])
+def podman(request):
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
-    root = SCRATCH / "podman"
-    engine = Engine(["podman", "--root", root / "root", "--runroot", root / "run", "--runtime", RUNTIME, "--cgroup-manager=cgroupfs",
+    root, before = SCRATCH / request.param, []
+    if request.param == "podman-rootless":
+        before = ordinary_user(root)
+    engine = Engine([*before, "podman", "--root", root / "root", "--runroot", root / "run", "--runtime", RUNTIME, "--cgroup-manager=cgroupfs",
                      "--storage-driver=overlay", "--events-backend=file"], has_init=Path("/usr/libexec/podman/catatonit").exists())
     engine.do("load", "-i", archive())
     yield engine

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.hpp"
 #include "base/time.hpp"
 #include "kernel/own_program.hpp"
 #include "runtime/command/context.hpp"
+#include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -57,9 +59,17 @@ void print_help() {
 
 void print_version() { fmt::print("bryo-oci version {}\nspec: {}\n", BRYO_VERSION, oci::kRuntimeSpecVersion); }
 
+// Root of a user namespace only, as under rootless podman, may not write to the host's /run.
+std::string default_root() {
+  const char* runtime_directory = std::getenv("XDG_RUNTIME_DIR");
+  const bool given = runtime_directory != nullptr && runtime_directory[0] == '/';
+  return given && (::geteuid() != 0 || in_user_namespace()) ? fmt::format("{}/bryo-oci", runtime_directory)
+                                                            : "/run/bryo-oci";
+}
+
 GlobalOptions read_options(const Arguments& arguments) {
   GlobalOptions out;
-  out.root = arguments.value("root", out.root);
+  out.root = arguments.value("root", default_root());
   out.log_file = arguments.value("log");
   const std::string format = arguments.value("log-format", "text");
   if (format != "text" && format != "json")

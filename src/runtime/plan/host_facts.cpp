@@ -38,15 +38,6 @@ std::uint32_t kernel_version() {
   return parse_integer<std::uint32_t>(parts[0]).value_or(0) * 1000 + parse_integer<std::uint32_t>(minor).value_or(0);
 }
 
-// The initial user namespace maps everything onto itself in one line.
-bool in_user_namespace() {
-  const std::string map = read_short("/proc/self/uid_map");
-  std::vector<std::string_view> numbers;
-  for (const std::string_view word : split(map, ' '))
-    if (!word.empty()) numbers.push_back(word);
-  return numbers != std::vector<std::string_view>{"0", "0", "4294967295"};
-}
-
 void gather_cgroups(HostFacts& facts) {
   const kernel::CgroupLayout layout = kernel::CgroupLayout::detect();
   facts.unified_cgroups = layout.version() == kernel::CgroupVersion::v2;
@@ -107,6 +98,15 @@ class DeviceScan {
 };
 
 }  // namespace
+
+// The initial user namespace maps everything onto itself in one line.
+bool in_user_namespace() {
+  const std::string map = read_short("/proc/self/uid_map");
+  std::vector<std::string_view> numbers;
+  for (const std::string_view word : split(map, ' '))
+    if (!word.empty()) numbers.push_back(word);
+  return numbers != std::vector<std::string_view>{"0", "0", "4294967295"};
+}
 
 HostFacts gather_host_facts(DeviceNodes nodes) {
   HostFacts facts;

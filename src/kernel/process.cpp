@@ -27,6 +27,16 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   return ProcessStat{fields[0][0], parse_integer<std::uint64_t>(fields[kStartTime]).value_or(0)};
 }
 
+pid_t innermost_pid(pid_t pid) {
+  const UniqueFd fd(::open(fmt::format("/proc/{}/status", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> text{};
+  const ssize_t size = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
+  if (size <= 0) return pid;
+  for (const auto line : split(std::string_view(text.data(), static_cast<std::size_t>(size)), '\n'))
+    if (line.starts_with("NSpid:")) return parse_integer<pid_t>(line.substr(line.rfind('\t') + 1)).value_or(pid);
+  return pid;
+}
+
 UniqueFd open_process(pid_t pid, std::uint64_t start_time) {
   UniqueFd fd(raw::pidfd_open(pid));
   if (fd.get() < 0) {

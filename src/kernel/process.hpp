@@ -19,6 +19,10 @@ struct ProcessStat {
 // nullopt when there is no such process.
 std::optional<ProcessStat> process_stat(pid_t pid);
 
+// Its number in the pid namespace that it lives in, not ours: 1 for the first of a new one. `pid` itself when it is
+// gone.
+pid_t innermost_pid(pid_t pid);
+
 // A pidfd of the process that has this number and start time; empty when it is gone.
 UniqueFd open_process(pid_t pid, std::uint64_t start_time);
 

@@ -22,6 +22,13 @@ struct NamespaceToJoin {
   int flag = 0;
 };
 
+struct HookToRun {
+  const char* path = nullptr;
+  char* const* arguments = nullptr;
+  char* const* environment = nullptr;
+  int timeout = -1;  // seconds; -1 = none
+};
+
 struct ChildContext {
   const ProcessPlan* process = nullptr;
   LauncherLink link{-1};
@@ -48,6 +55,15 @@ struct ChildContext {
   bool become_root = false;
   // May call setgroups (false in a user namespace that denies it).
   bool may_set_groups = true;
+  // Hooks in the container's namespaces, and the files with the state that they read.
+  std::span<const HookToRun> create_hooks;
+  std::span<const HookToRun> start_hooks;
+  int create_state = -1;
+  int start_state = -1;
+  // Stop when everything is mounted: hooks of the launcher's come first.
+  bool pause_for_hooks = false;
+  // Where the root is attached for them; nullptr = over "/".
+  const char* root_path = nullptr;
   // CLONE_* made by unshare once the child is in its cgroups.
   int late_namespaces = 0;
 
@@ -98,6 +114,10 @@ void root_read_only(ChildContext& context) noexcept;
 // child_copy.cpp
 // Everything in the directory `target` into the mount that will cover it; `path` is for messages.
 void copy_up(ChildContext& context, int target, int mount, const char* path) noexcept;
+
+// child_hooks.cpp
+void run_create_hooks(ChildContext& context) noexcept;
+void run_start_hooks(ChildContext& context) noexcept;
 
 // child_masks.cpp
 void mask_path(ChildContext& context, const MaskPath& step) noexcept;

@@ -116,6 +116,10 @@ void attach_root(ChildContext& context) noexcept {
                                 static_cast<unsigned long>(sizeof attributes));
   context.link.check(static_cast<int>(result), {"make the host's mounts private"});
   context.root = context.mounts[0];
+  // Hooks look for it under its own name. Under a map we may be unable to go there: then it is at "/", as without them.
+  if (context.root_path != nullptr &&
+      raw::move_mount(context.root, "", AT_FDCWD, context.root_path, MOVE_MOUNT_F_EMPTY_PATH) >= 0)
+    return;
   // On top of "/": path look-ups of ours still begin in the host's tree below it until pivot_root.
   context.link.check(raw::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH),
                      {"attach the root file system"});

@@ -5,6 +5,8 @@
 //     (stage {pid}, from the helper stage that joins namespaces)
 //     ◀── go {count} + descriptors of the prepared mounts ──
 //     ── warning* , terminal + master descriptor ──▶
+//     ── mounted ──▶                                          wait_mounted() returns     (only where there are hooks
+//     ◀── hooks_done                                          wait_created() goes on      before pivot_root)
 //     ── created ──▶                                          wait_created() returns
 //     ◀── start (here, or on a connection to the gate)
 //     ── listener {number of the descriptor} ──▶             taken with pidfd_getfd, given to the agent
@@ -29,10 +31,12 @@ enum class ReportKind : std::uint32_t {
   created,
   running,
   listener,
+  mounted,
   // launcher → child
   go = 100,
   start,
   taken,
+  hooks_done,
 };
 
 struct Report {

@@ -85,11 +85,21 @@ void dispatch(const Runner& run, const Step& step) noexcept {
   }
 }
 
+// From here on nothing more is mounted, and the root may become read-only.
+bool is_final(const Step& step) noexcept {
+  return std::holds_alternative<RootReadOnly>(step) || std::holds_alternative<EnterRoot>(step);
+}
+
 }  // namespace
 
 void run_steps(ChildContext& context) noexcept {
   const Runner run{context};
-  for (const Step& step : context.plan->steps) dispatch(run, step);
+  for (const Step& step : context.plan->steps) {
+    if (context.pause_for_hooks && is_final(step)) run_create_hooks(context);
+    dispatch(run, step);
+  }
+  // A container that joined a mount namespace has no root to enter.
+  if (context.pause_for_hooks) run_create_hooks(context);
 }
 
 }  // namespace bryo::runtime::child

@@ -102,6 +102,7 @@ void place_descriptors(ChildContext& context) noexcept {
   context.link.use(move_above(context, context.link.fd(), base));
   context.gate_listener = move_above(context, context.gate_listener, base);
   context.proc = move_above(context, context.proc, base);
+  context.start_state = move_above(context, context.start_state, base);
   int stdio[3];
   for (int i = 0; i < 3; ++i) {
     const int from = context.terminal >= 0 ? context.terminal : own_null_instead(context, context.stdio[i]);
@@ -113,9 +114,10 @@ void place_descriptors(ChildContext& context) noexcept {
     place(context, context.preserved[i], 3 + static_cast<int>(i));
 
   // In rising order: what close_all_but asks for.
-  int own[3] = {context.link.fd(), context.gate_listener, context.proc};
-  for (int i = 0; i < 3; ++i)
-    for (int j = i + 1; j < 3; ++j)
+  constexpr int kOwn = 4;
+  int own[kOwn] = {context.link.fd(), context.gate_listener, context.proc, context.start_state};
+  for (int i = 0; i < kOwn; ++i)
+    for (int j = i + 1; j < kOwn; ++j)
       if (own[j] < own[i]) {
         const int swap = own[i];
         own[i] = own[j];

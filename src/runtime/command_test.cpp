@@ -208,9 +208,10 @@ TEST_F(CommandTest, HooksGetTheStateAndCanFail) {
   EXPECT_THAT(oci("run --bundle " + scratch_.path() + " " + id_).output,
               HasSubstr("createRuntime hook /bin/false failed"));
   spec.hooks->create_runtime.clear();
-  spec.hooks->create_container = {{"/bin/true", {}, {}, {}}};
+  spec.hooks->create_container = {{"/bin/false", {}, {}, {}}};
   configure(spec);
-  EXPECT_THAT(oci("run --bundle " + scratch_.path() + " " + id_).output, HasSubstr("not supported yet"));
+  EXPECT_THAT(oci("run --bundle " + scratch_.path() + " " + id_).output,
+              HasSubstr("createContainer hook /bin/false failed: exit status 1"));
 }
 
 TEST_F(CommandTest, SpecPlanAndFeatures) {
@@ -247,7 +248,7 @@ TEST_F(CommandTest, CVE_2026_30892_ExecUserIsANumberOrNothing) {
   }
   for (const char* user :
        {"root", "-1", "4294967295", "4294967296", "0x0", "' 0'", "+0", "1:", ":1", "''", "1:x", "１"})
-    EXPECT_EQ(oci(fmt::format("exec --user {} {} true", user, id_)).status, 1) << user;
+    EXPECT_EQ(oci(fmt::format("exec --user {} {} true", user, id_)).status, 255) << user;
 }
 
 // A program that is our own, kept running inside the container, whose root may trace and opens it: the file on the host

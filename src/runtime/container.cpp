@@ -17,7 +17,7 @@ namespace {
 
 namespace raw = kernel::raw;
 
-enum class Phase { begun, created, started };
+enum class Phase { begun, mounted, created, started };
 
 int flag_of(Namespace kind) { return kernel::namespace_flag(to_string(kind)); }
 
@@ -220,6 +220,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   context.late_namespaces = static_cast<int>(new_namespaces(plan, true));
   context.joins = joins.list();
   context.gate_listener = inputs.gate_listener;
+  if (inputs.hooks != nullptr) child_inputs.take_hooks(*inputs.hooks);
   for (const auto& join : joins.list()) child_inputs.keep(join.fd);
   if (inputs.gate_listener >= 0) child_inputs.keep(inputs.gate_listener);
   child_inputs.keep(pair.child.get());
@@ -254,9 +255,19 @@ void Container::State::send_mounts() {
   }
 }
 
-void Container::wait_created() {
+void Container::wait_mounted() {
   State& state = *state_;
   state.send_mounts();
+  if (!state.receive_until(ReportKind::mounted)) state.died("before everything was mounted");
+  state.phase = Phase::mounted;
+}
+
+void Container::wait_created() {
+  State& state = *state_;
+  if (state.phase == Phase::mounted)
+    send_report(state.link.get(), ReportKind::hooks_done);
+  else
+    state.send_mounts();
   if (!state.receive_until(ReportKind::created)) state.died("before the container was ready");
   state.phase = Phase::created;
   // The child ends by itself when the link does, and is the caller's to reap.

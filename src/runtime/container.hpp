@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
+#include "runtime/launch_hooks.hpp"
 #include "runtime/launch_plan.hpp"
 
 namespace bryo::runtime {
@@ -57,6 +58,8 @@ struct LaunchInputs {
   int gate_listener = -1;
   // Needed by plans whose filter notifies, unless the gate is elsewhere.
   ListenerHandler on_listener = {};
+  // Borrowed; nullptr where nobody has hooks.
+  const LaunchHooks* hooks = nullptr;
 };
 
 class Container {
@@ -77,6 +80,9 @@ class Container {
   // Any namespace of the child (CLONE_NEW* name as in /proc/PID/ns: "net", "mnt", "user"…).
   UniqueFd open_namespace(Namespace kind) const;
 
+  // Only with LaunchInputs::hooks: returns when everything is mounted; the host's hooks run now, and then
+  // wait_created().
+  void wait_mounted();
   // Returns when everything before the gate is done. The plan given to begin() must be alive until then.
   void wait_created();
   // What could not be done as asked: clamped limits, capabilities left out, optional mounts. Complete after

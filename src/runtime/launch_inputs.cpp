@@ -77,6 +77,27 @@ void ChildInputs::take_stdio(const ProcessPlan& process, const ChildStdio& stdio
   }
 }
 
+void ChildInputs::take_hooks(const std::vector<HookProgram>& hooks, std::vector<child::HookToRun>& out) {
+  for (const HookProgram& hook : hooks) {
+    char* const* const words = hook_words_.emplace_back(pointers(hook.arguments)).data();
+    char* const* const variables = hook_words_.emplace_back(pointers(hook.environment)).data();
+    out.push_back({hook.path.c_str(), words, variables, hook.timeout.value_or(-1)});
+  }
+}
+
+void ChildInputs::take_hooks(const LaunchHooks& hooks) {
+  take_hooks(hooks.create_container, create_hooks_);
+  take_hooks(hooks.start_container, start_hooks_);
+  context_.create_hooks = create_hooks_;
+  context_.start_hooks = start_hooks_;
+  context_.create_state = hooks.create_state;
+  context_.start_state = hooks.start_state;
+  for (const int fd : {hooks.create_state, hooks.start_state})
+    if (fd >= 0) keep_.push_back(fd);
+  context_.pause_for_hooks = true;
+  context_.root_path = hooks.root_path.empty() ? nullptr : hooks.root_path.c_str();
+}
+
 child::ChildContext& ChildInputs::ready() {
   std::ranges::sort(keep_);
   context_.keep = keep_;

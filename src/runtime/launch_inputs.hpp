@@ -21,6 +21,7 @@ class ChildInputs {
   child::ChildContext& context() { return context_; }
   // The child keeps this descriptor besides what the constructor was given.
   void keep(int fd) { keep_.push_back(fd); }
+  void take_hooks(const LaunchHooks& hooks);
   // Call last: puts the kept descriptors in order.
   child::ChildContext& ready();
   // Raises hard limits of the child where the plan wants more than it has: no process of a user namespace may do that
@@ -30,6 +31,7 @@ class ChildInputs {
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
+  void take_hooks(const std::vector<HookProgram>& hooks, std::vector<child::HookToRun>& out);
   void clamp_limits(const ProcessPlan& process);
   void find_candidates(const ProcessPlan& process);
   void take_stdio(const ProcessPlan& process, const ChildStdio& stdio);
@@ -44,6 +46,10 @@ class ChildInputs {
   std::vector<int> cgroup_procs_;
   std::vector<int> preserved_;
   std::vector<int> keep_;
+  // One list of pointers for every hook's arguments and environment, ended by nullptr.
+  std::vector<std::vector<char*>> hook_words_;
+  std::vector<child::HookToRun> create_hooks_;
+  std::vector<child::HookToRun> start_hooks_;
   UniqueFd null_device_;
 };
 

@@ -3,8 +3,8 @@
 #include "base/strings.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/foreground.hpp"
-#include "runtime/command/hooks.hpp"
 #include "runtime/command/launch.hpp"
+#include "runtime/command/log.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -30,8 +30,8 @@ LaunchRequest read_request(const Arguments& arguments) {
   return request;
 }
 
-void print_warnings(const Container& container) {
-  for (const std::string& warning : container.warnings()) fmt::print(stderr, "warning: {}\n", printable(warning, 1000));
+void print_warnings(const Context& context, const Container& container) {
+  for (const std::string& warning : container.warnings()) log_warning(context.options, warning);
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ int create_command(const Context& context, std::span<const std::string> words) {
   if (made.spec().process->terminal && request.console_socket.empty())
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");
   made.launch(true);
-  print_warnings(made.container());
+  print_warnings(context, made.container());
   made.keep();
   return 0;
 }
@@ -56,7 +56,7 @@ int run_command(const Context& context, std::span<const std::string> words) {
   if (!request.detach) block_forwarded_signals();
   made.launch(false);
   made.start();
-  print_warnings(made.container());
+  print_warnings(context, made.container());
   if (request.detach || arguments.has("keep")) made.keep();
   if (request.detach) return 0;
   return attend(made.container().pid(), made.take_terminal());
@@ -69,14 +69,12 @@ int start_command(const Context& context, std::span<const std::string> words) {
   if (status == Status::running || status == Status::paused)
     fail(ErrorKind::conflict, "cannot start an already running container");
   if (status == Status::stopped) fail(ErrorKind::conflict, "cannot start a container that has stopped");
+  stopping_point("before-gate");
   open_gate(context.states.connect_to_gate(state.id).get());
+  stopping_point("after-gate");
   state.started = true;
   context.states.save(state);
-  const oci::RuntimeSpec spec = context.states.load_spec(state.id);
-  if (!spec.hooks) return 0;
-  const std::string text = json::serialize(json::encode(view_of(state, spec, Status::running)));
-  for (const std::string& failure : try_hooks(spec.hooks->poststart, text, "poststart"))
-    fmt::print(stderr, "warning: {}\n", failure);
+  run_poststart_hooks(context, state, context.states.load_spec(state.id));
   return 0;
 }
 

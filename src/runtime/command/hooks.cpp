@@ -26,11 +26,23 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 }
 
 // A file, not a pipe: a hook that does not read its input cannot hold us.
-UniqueFd state_input(const std::string& state_json) {
-  UniqueFd fd(::memfd_create("state", MFD_CLOEXEC));
+UniqueFd state_file() {
+  UniqueFd fd(::memfd_create("state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) fail_errno("memfd_create");
-  kernel::write_all(fd.get(), std::as_bytes(std::span(state_json)));
-  ::lseek(fd.get(), 0, SEEK_SET);
+  return fd;
+}
+
+// Sealed: what one hook does with its standard input is nothing to the next.
+void write_state(const UniqueFd& file, const std::string& state_json) {
+  kernel::write_all(file.get(), std::as_bytes(std::span(state_json)));
+  ::lseek(file.get(), 0, SEEK_SET);
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+    fail_errno("seal the state of a hook");
+}
+
+UniqueFd state_input(const std::string& state_json) {
+  UniqueFd fd = state_file();
+  write_state(fd, state_json);
   return fd;
 }
 
@@ -46,6 +58,18 @@ class SpawnActions {
   posix_spawn_file_actions_t actions_ = {};
 };
 
+class SpawnAttributes {
+ public:
+  SpawnAttributes() { ::posix_spawnattr_init(&attributes_); }
+  ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes_); }
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+  posix_spawnattr_t* get() { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_ = {};
+};
+
 pid_t spawn(const oci::Hook& hook, int input) {
   SpawnActions actions;
   ::posix_spawn_file_actions_adddup2(actions.get(), input, 0);
@@ -53,9 +77,12 @@ pid_t spawn(const oci::Hook& hook, int input) {
   const std::vector<std::string> path_alone = {hook.path};
   const auto arguments = pointers(hook.args.empty() ? path_alone : hook.args);
   const auto environment = pointers(hook.env);
+  // A group of its own: what it has started is ended with it.
+  SpawnAttributes attributes;
+  ::posix_spawnattr_setflags(attributes.get(), POSIX_SPAWN_SETPGROUP);
   pid_t pid = -1;
   const int result =
-      ::posix_spawn(&pid, hook.path.c_str(), actions.get(), nullptr, arguments.data(), environment.data());
+      ::posix_spawn(&pid, hook.path.c_str(), actions.get(), attributes.get(), arguments.data(), environment.data());
   if (result != 0) throw Error::from_errno(result, fmt::format("run hook {}", printable(hook.path)));
   return pid;
 }
@@ -68,7 +95,7 @@ int wait_for(pid_t pid, std::optional<int> timeout, const std::string& path) {
     while ((ready = ::poll(&waited, 1, *timeout * 1000)) < 0 && errno == EINTR) {
     }
     if (ready == 0) {
-      kernel::send_signal(pidfd.get(), SIGKILL);
+      ::kill(-pid, SIGKILL);
       ::waitpid(pid, nullptr, 0);
       fail(ErrorKind::unavailable, "hook {} did not end within {} s", printable(path), *timeout);
     }
@@ -80,8 +107,6 @@ int wait_for(pid_t pid, std::optional<int> timeout, const std::string& path) {
 }
 
 void run_hook(const oci::Hook& hook, const std::string& state_json, const char* kind) {
-  if (!hook.path.starts_with('/'))
-    fail(ErrorKind::invalid_argument, "hooks.{}: {} is not an absolute path", kind, printable(hook.path));
   const UniqueFd input = state_input(state_json);
   const int status = wait_for(spawn(hook, input.get()), hook.timeout, hook.path);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
@@ -107,9 +132,52 @@ std::vector<std::string> try_hooks(std::span<const oci::Hook> hooks, const std::
   return failures;
 }
 
+namespace {
+
+void check_list(std::span<const oci::Hook> hooks, const char* kind) {
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
+    const std::string& path = hooks[i].path;
+    if (!path.starts_with('/') || path.find('\0') != std::string::npos)
+      fail(ErrorKind::invalid_argument, "hooks.{}[{}].path: {} is not an absolute path", kind, i, printable(path));
+    if (hooks[i].timeout && (*hooks[i].timeout <= 0 || *hooks[i].timeout > 1'000'000))
+      fail(ErrorKind::invalid_argument, "hooks.{}[{}].timeout: {} is not a number of seconds above 0", kind, i,
+           *hooks[i].timeout);
+  }
+}
+
+std::vector<HookProgram> programs_of(std::span<const oci::Hook> hooks) {
+  std::vector<HookProgram> out;
+  for (const oci::Hook& hook : hooks)
+    out.push_back(
+        {hook.path, hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args, hook.env, hook.timeout});
+  return out;
+}
+
+}  // namespace
+
 void check_hooks(const oci::RuntimeSpec& spec) {
-  if (spec.hooks && (!spec.hooks->create_container.empty() || !spec.hooks->start_container.empty()))
-    fail(ErrorKind::unsupported, "hooks.createContainer and hooks.startContainer are not supported yet");
+  if (!spec.hooks) return;
+  check_list(spec.hooks->prestart, "prestart");
+  check_list(spec.hooks->create_runtime, "createRuntime");
+  check_list(spec.hooks->create_container, "createContainer");
+  check_list(spec.hooks->start_container, "startContainer");
+  check_list(spec.hooks->poststart, "poststart");
+  check_list(spec.hooks->poststop, "poststop");
+}
+
+CreateHooks::CreateHooks(const oci::Hooks& hooks, const std::string& root_path) {
+  launch_.create_container = programs_of(hooks.create_container);
+  launch_.start_container = programs_of(hooks.start_container);
+  launch_.root_path = root_path;
+  if (!launch_.create_container.empty()) create_state_ = state_file();
+  if (!launch_.start_container.empty()) start_state_ = state_file();
+  launch_.create_state = create_state_.get();
+  launch_.start_state = start_state_.get();
+}
+
+void CreateHooks::write_states(const std::string& create_state, const std::string& start_state) const {
+  if (create_state_) write_state(create_state_, create_state);
+  if (start_state_) write_state(start_state_, start_state);
 }
 
 }  // namespace bryo::runtime::command

@@ -16,7 +16,7 @@
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "oci/runtime_spec_json.hpp"
-#include "runtime/command/hooks.hpp"
+#include "runtime/command/log.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -39,6 +39,27 @@ UniqueFd connect_to(const std::string& path) {
   if (::connect(fd.get(), reinterpret_cast<const struct sockaddr*>(&address), sizeof address) != 0)
     fail_errno("connect to console socket {}", path);
   return fd;
+}
+
+bool has_create_hooks(const oci::RuntimeSpec& spec) {
+  if (!spec.hooks) return false;
+  const oci::Hooks& hooks = *spec.hooks;
+  return !hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty() ||
+         !hooks.start_container.empty();
+}
+
+void run_poststop_hooks(const Context& context, const ContainerState& state) {
+  oci::RuntimeSpec spec;
+  try {
+    spec = context.states.load_spec(state.id);
+  } catch (const Error&) {
+    // It never got a configuration: nothing to run.
+    return;
+  }
+  if (!spec.hooks || spec.hooks->poststop.empty()) return;
+  for (const std::string& failure :
+       try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
+    log_warning(context.options, failure);
 }
 
 }  // namespace
@@ -109,12 +130,7 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
 NewContainer::~NewContainer() {
   if (kept_) return;
   container_.reset();
-  if (state_.pid > 0) {
-    destroy(context_, state_);
-    return;
-  }
-  if (cgroup_) cgroup_->remove();
-  context_.states.remove(state_.id);
+  destroy(context_, state_);
 }
 
 void NewContainer::prepare_plan() {
@@ -136,20 +152,49 @@ void NewContainer::hand_over_terminal() {
   }
 }
 
+void NewContainer::enter_cgroup(LaunchInputs& inputs) {
+  if (!state_.cgroups) return;
+  const auto cgroup = kernel::ContainerCgroup::create(kernel::CgroupLayout::detect(), state_.cgroup_path,
+                                                      limits_of(*bundle_.spec.linux_));
+  cgroup_procs_ = cgroup.open_procs();
+  cgroup_directory_ = cgroup.open_directory();
+  for (const UniqueFd& fd : cgroup_procs_) inputs.cgroup.procs.push_back(fd.get());
+  inputs.cgroup.directory = cgroup_directory_ ? cgroup_directory_.get() : -1;
+}
+
+// Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is
+// killed in between leaves a process that `delete --force` does not find.
+void NewContainer::note_process(bool started) {
+  state_.pid = container_->pid();
+  const auto stat = kernel::process_stat(state_.pid);
+  state_.start_time = stat ? stat->start_time : 0;
+  state_.started = started;
+  context_.states.save(state_);
+}
+
+void NewContainer::run_create_hooks() {
+  if (!hooks_) return;
+  container_->wait_mounted();
+  const std::string text = state_json(state_, bundle_.spec, Status::creating);
+  run_hooks(bundle_.spec.hooks->prestart, text, "prestart");
+  run_hooks(bundle_.spec.hooks->create_runtime, text, "createRuntime");
+  // In the container its first process has another number.
+  ContainerState inside = state_;
+  inside.pid = kernel::innermost_pid(state_.pid);
+  hooks_->write_states(state_json(inside, bundle_.spec, Status::creating),
+                       state_json(inside, bundle_.spec, Status::created));
+  stopping_point("hooks");
+}
+
 void NewContainer::launch(bool wait_for_start_command) {
   UniqueFd gate;
-  std::vector<UniqueFd> procs;
-  UniqueFd cgroup_directory;
   LaunchInputs inputs;
   inputs.stdio = {0, 1, 2};
-  if (state_.cgroups) {
-    cgroup_ = kernel::ContainerCgroup::create(kernel::CgroupLayout::detect(), state_.cgroup_path,
-                                              limits_of(*bundle_.spec.linux_));
-    procs = cgroup_->open_procs();
-    cgroup_directory = cgroup_->open_directory();
-    for (const UniqueFd& fd : procs) inputs.cgroup.procs.push_back(fd.get());
-    inputs.cgroup.directory = cgroup_directory ? cgroup_directory.get() : -1;
-  }
+  // Before anything else exists: what is written here is what `delete --force` takes away.
+  context_.states.save(state_, &bundle_.spec);
+  stopping_point("state");
+  enter_cgroup(inputs);
+  stopping_point("cgroup");
   std::vector<int> preserved;
   for (int i = 0; i < request_.preserve; ++i) preserved.push_back(3 + i);
   inputs.preserved = preserved;
@@ -157,27 +202,32 @@ void NewContainer::launch(bool wait_for_start_command) {
     gate = context_.states.listen_at_gate(state_.id);
     inputs.gate_listener = gate.get();
   }
+  if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
   container_.emplace(Container::begin(plan_, inputs));
-  state_.pid = container_->pid();
-  const auto stat = kernel::process_stat(state_.pid);
-  state_.start_time = stat ? stat->start_time : 0;
-  if (const auto& hooks = bundle_.spec.hooks) {
-    const std::string text = state_json(state_, bundle_.spec, Status::creating);
-    run_hooks(hooks->prestart, text, "prestart");
-    run_hooks(hooks->create_runtime, text, "createRuntime");
-  }
+  stopping_point("cloned");
+  note_process(!wait_for_start_command);
+  stopping_point("noted");
+  run_create_hooks();
   container_->wait_created();
+  stopping_point("created");
   hand_over_terminal();
-  context_.states.save(state_, &bundle_.spec);
   if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, state_.pid);
+  stopping_point("pid-file");
+  log_debug(context_.options, fmt::format("container {} created, process {}", state_.id, state_.pid));
 }
 
 void NewContainer::start() {
   container_->start();
-  state_.started = true;
-  context_.states.save(state_);
-  if (const auto& hooks = bundle_.spec.hooks)
-    try_hooks(hooks->poststart, state_json(state_, bundle_.spec, Status::running), "poststart");
+  stopping_point("started");
+  run_poststart_hooks(context_, state_, bundle_.spec);
+}
+
+void run_poststart_hooks(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec) {
+  if (!spec.hooks || spec.hooks->poststart.empty()) return;
+  const std::string text = state_json(state, spec, Status::running);
+  // The container lives on whatever they say (runtime spec 1.2, lifecycle, step 9).
+  for (const std::string& failure : try_hooks(spec.hooks->poststart, text, "poststart"))
+    log_warning(context.options, failure);
 }
 
 kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
@@ -192,20 +242,16 @@ void destroy(const Context& context, const ContainerState& state) {
     struct pollfd waited = {init.get(), POLLIN, 0};
     ::poll(&waited, 1, 10'000);
   }
+  stopping_point("killed");
   if (state.cgroups && !state.cgroup_path.empty()) {
     const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
     if (cgroup.exists()) cgroup.kill_all();
     // Processes that are just dying keep it busy for a moment.
     for (int attempt = 0; attempt < 200 && !cgroup.remove(); ++attempt) ::poll(nullptr, 0, 5);
   }
-  std::vector<std::string> failures;
-  try {
-    const oci::RuntimeSpec spec = context.states.load_spec(state.id);
-    if (spec.hooks) failures = try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop");
-  } catch (const Error&) {
-    // It never got a configuration: nothing to run.
-    failures.clear();
-  }
+  stopping_point("cgroup-removed");
+  run_poststop_hooks(context, state);
+  stopping_point("poststop");
   context.states.remove(state.id);
 }
 

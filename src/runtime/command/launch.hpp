@@ -7,6 +7,7 @@
 #include "base/unique_fd.hpp"
 #include "kernel/cgroups.hpp"
 #include "runtime/command/context.hpp"
+#include "runtime/command/hooks.hpp"
 #include "runtime/container.hpp"
 
 namespace bryo::runtime::command {
@@ -57,6 +58,10 @@ class NewContainer {
 
  private:
   void prepare_plan();
+  // Makes the cgroup and lets the child in.
+  void enter_cgroup(LaunchInputs& inputs);
+  void note_process(bool started);
+  void run_create_hooks();
   void hand_over_terminal();
 
   const Context& context_;
@@ -64,7 +69,9 @@ class NewContainer {
   BundleSpec bundle_;
   ContainerState state_;
   LaunchPlan plan_;
-  std::optional<kernel::ContainerCgroup> cgroup_;
+  std::vector<UniqueFd> cgroup_procs_;
+  UniqueFd cgroup_directory_;
+  std::optional<CreateHooks> hooks_;
   std::optional<Container> container_;
   UniqueFd terminal_;
   bool kept_ = false;
@@ -76,6 +83,8 @@ void write_pid_file(const std::string& path, pid_t pid);
 void send_to_console_socket(const std::string& socket_path, int master);
 // The cgroup that it has (or had); Error{unsupported} when it was made without one.
 kernel::ContainerCgroup cgroup_of(const ContainerState& state);
+// Failures are warnings.
+void run_poststart_hooks(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec);
 // Kills what is left, removes cgroup and state.
 void destroy(const Context& context, const ContainerState& state);
 

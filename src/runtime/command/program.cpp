@@ -1,5 +1,4 @@
 // bryo-oci as a program: global options, the table of commands, and how failures are told.
-#include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -7,9 +6,9 @@
 #include <cstdlib>
 
 #include "base/error.hpp"
-#include "base/time.hpp"
 #include "kernel/own_program.hpp"
 #include "runtime/command/context.hpp"
+#include "runtime/command/log.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -84,21 +83,6 @@ GlobalOptions read_options(const Arguments& arguments) {
   return out;
 }
 
-// containerd and dockerd read the last error from here.
-void write_log(const GlobalOptions& options, const std::string& message) {
-  if (options.log_file.empty()) return;
-  const UniqueFd fd(::open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!fd) return;
-  const std::string time = to_rfc3339_nano(wall_now());
-  const json::Value line = json::Object{{"level", "error"}, {"msg", message}, {"time", time}};
-  const std::string text =
-      (options.log_json ? json::serialize(line)
-                        : fmt::format("time=\"{}\" level=error msg={}", time, json::serialize(json::Value(message)))) +
-      "\n";
-  // Nobody is left to hear of a failing log.
-  if (::write(fd.get(), text.data(), text.size()) < 0) return;
-}
-
 const Command& find_command(const std::string& name) {
   for (const Command& command : kCommands)
     if (command.name == name) return command;
@@ -130,8 +114,7 @@ int run_program(int argc, char** argv) {
     const std::vector<std::string>& rest = arguments.positional();
     return find_command(rest[0]).run(context, std::span(rest).subspan(1));
   } catch (const Error& error) {
-    write_log(options, error.message());
-    fmt::print(stderr, "bryo-oci: {}\n", error.message());
+    log_error(options, error.message());
     return error.exit_code() != 0 ? error.exit_code() : 1;
   }
 }

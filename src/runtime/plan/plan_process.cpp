@@ -85,8 +85,9 @@ void take_capabilities(const Part& in, ProcessPlan& out) {
   // What the kernel demands of an ambient capability (capabilities(7)); it cannot be granted otherwise, and is told.
   for (unsigned i = 0; i < 64; ++i)
     if ((sets.ambient & ~(sets.permitted & sets.inheritable) & kernel::capability_bit(i)) != 0)
-      in.warnings.push_back(fmt::format("process.capabilities.ambient: {} is left out: permitted or inheritable lacks it",
-                                        kernel::capability_name(i)));
+      in.warnings.push_back(
+          fmt::format("process.capabilities.ambient: {} is left out: permitted or inheritable lacks it",
+                      kernel::capability_name(i)));
   sets.ambient &= sets.permitted & sets.inheritable;
   // In a user namespace of its own a process has every capability, whatever we have.
   if (!in.maps.empty()) return;

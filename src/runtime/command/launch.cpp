@@ -139,9 +139,28 @@ void NewContainer::prepare_plan() {
   options.no_new_keyring = request_.no_new_keyring;
   options.mounts_in_order = true;
   options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
-  plan_ = make_plan(bundle_.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle_), options);
+  HostFacts facts = gather_host_facts(DeviceNodes::left_out);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
+  if (state_.cgroups && facts.in_user_namespace && !may_make_cgroup(options.cgroup_path)) {
+    go_without_cgroup(facts);
+    options.cgroup_path.clear();
+  }
+  plan_ = make_plan(bundle_.spec, facts, rootfs_of(bundle_), options);
+}
+
+// Root of a user namespace has only the cgroups that were delegated to it. A limit that nobody can keep is refused.
+void NewContainer::go_without_cgroup(HostFacts& facts) {
+  if (const std::string asked = first_limit(*bundle_.spec.linux_); !asked.empty())
+    fail(ErrorKind::permission,
+         "linux.resources.{}: this user may not make cgroups, so nothing would keep the limit: have the cgroups "
+         "delegated (systemd: Delegate=yes on user@.service, cgroup v2), or leave the limit out",
+         asked);
+  log_warning(context_.options, "the container has no cgroup of its own: this user may not make cgroups");
+  state_.cgroups = false;
+  state_.cgroup_path.clear();
+  facts.unified_cgroups = false;
+  facts.hierarchies.clear();
 }
 
 void NewContainer::hand_over_terminal() {

@@ -9,6 +9,7 @@
 #include "runtime/command/context.hpp"
 #include "runtime/command/hooks.hpp"
 #include "runtime/container.hpp"
+#include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
 
@@ -24,6 +25,10 @@ RootfsSource rootfs_of(const BundleSpec& bundle);
 kernel::CgroupLimits limits_of(const oci::Linux& os);
 // The same without devices, as `update` writes them.
 kernel::CgroupLimits limits_of(const oci::LinuxResources& resources);
+// Whether the caller may make the cgroup: it, or the nearest directory above it that exists, is the caller's to write.
+bool may_make_cgroup(const std::string& path);
+// The first part of linux.resources that needs a cgroup ("memory"); empty when none does.
+std::string first_limit(const oci::Linux& os);
 // linux.cgroupsPath, or one made from the id.
 std::string cgroup_path_of(const oci::Linux& os, const std::string& id);
 
@@ -58,6 +63,7 @@ class NewContainer {
 
  private:
   void prepare_plan();
+  void go_without_cgroup(HostFacts& facts);
   // Makes the cgroup and lets the child in.
   void enter_cgroup(LaunchInputs& inputs);
   void note_process(bool started);

@@ -1,6 +1,11 @@
 // linux.resources and linux.cgroupsPath for the cgroup module.
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/cgroup_tree.hpp"
 #include "runtime/command/launch.hpp"
 #include "runtime/default_spec.hpp"
 
@@ -91,6 +96,31 @@ kernel::CgroupLimits limits_of(const oci::Linux& os) {
   for (const auto& rule : default_device_rules())
     if (rule.allow) out.devices.push_back(device_rule(rule));
   return out;
+}
+
+bool may_make_cgroup(const std::string& path) {
+  const auto hierarchies = kernel::used_hierarchies(kernel::CgroupLayout::detect());
+  return std::ranges::all_of(hierarchies, [&](const std::string& hierarchy) {
+    std::string nearest = hierarchy + path;
+    while (nearest.size() > hierarchy.size() && ::access(nearest.c_str(), F_OK) != 0)
+      nearest.erase(nearest.rfind('/'));
+    return ::access(nearest.c_str(), W_OK) == 0;
+  });
+}
+
+std::string first_limit(const oci::Linux& os) {
+  if (!os.resources) return "";
+  const oci::LinuxResources& resources = *os.resources;
+  if (resources.memory && (resources.memory->limit || resources.memory->swap || resources.memory->reservation))
+    return "memory";
+  if (resources.pids && resources.pids->limit > 0) return "pids";
+  if (resources.cpu && (resources.cpu->shares || resources.cpu->quota || !resources.cpu->cpus.empty() ||
+                        !resources.cpu->mems.empty()))
+    return "cpu";
+  if (resources.block_io) return "blockIO";
+  if (!resources.hugepage_limits.empty()) return "hugepageLimits";
+  if (!resources.unified.empty()) return "unified";
+  return "";
 }
 
 std::string cgroup_path_of(const oci::Linux& os, const std::string& id) {

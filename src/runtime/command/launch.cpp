@@ -84,6 +84,19 @@ RootfsSource rootfs_of(const BundleSpec& bundle) {
   return source;
 }
 
+int preserved_descriptors(const Arguments& arguments, int before) {
+  constexpr int kFirst = 3;
+  constexpr int kMost = 1000;
+  const auto count = parse_integer<int>(arguments.value("preserve-fds", "0"));
+  if (!count || *count < 0 || *count > kMost)
+    fail(ErrorKind::invalid_argument, "preserve-fds: not a number of descriptors");
+  for (int fd = kFirst + before; fd < kFirst + before + *count; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0)
+      fail(ErrorKind::invalid_argument, "preserve-fds: descriptor {} is not open (from {} on, {} are wanted)", fd,
+           kFirst + before, *count);
+  return *count;
+}
+
 void write_pid_file(const std::string& path, pid_t pid) {
   const std::string temporary = path + ".new";
   const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
@@ -115,6 +128,10 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
     : context_(context), request_(request), bundle_(load_bundle(request.bundle)) {
   check_id(request.id);
   if (!bundle_.spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
+  if (request.listen_descriptors > 0 && bundle_.spec.process) {
+    bundle_.spec.process->env.push_back(fmt::format("LISTEN_FDS={}", request.listen_descriptors));
+    bundle_.spec.process->env.emplace_back("LISTEN_PID=1");
+  }
   const bool terminal = bundle_.spec.process && bundle_.spec.process->terminal;
   if (!request.console_socket.empty() && !terminal)
     fail(ErrorKind::invalid_argument, "cannot use console socket if runc will not detach or allocate tty");
@@ -152,10 +169,41 @@ void NewContainer::hand_over_terminal() {
   }
 }
 
+namespace {
+
+bool is_refusal(const Error& error) {
+  return error.number() == EACCES || error.number() == EPERM || error.number() == EROFS;
+}
+
+bool wants_limits(const oci::Linux& os) {
+  if (!os.resources) return false;
+  const oci::LinuxResources& r = *os.resources;
+  return r.memory || r.cpu || r.pids || r.block_io || !r.hugepage_limits.empty() || !r.rdma.empty() ||
+         !r.unified.empty();
+}
+
+}  // namespace
+
+// Nothing when we are rootless, may make no cgroups, and nobody asked for what they are for.
+std::optional<kernel::ContainerCgroup> NewContainer::make_cgroup() {
+  const oci::Linux& os = *bundle_.spec.linux_;
+  try {
+    return kernel::ContainerCgroup::create(kernel::CgroupLayout::detect(), state_.cgroup_path, limits_of(os));
+  } catch (const Error& error) {
+    if (!context_.options.rootless || !is_refusal(error)) throw;
+    if (wants_limits(os)) throw error.within("linux.resources: rootless, and no cgroup is delegated to this user");
+    log_debug(context_.options, error.message());
+  }
+  state_.cgroups = false;
+  context_.states.save(state_);
+  return std::nullopt;
+}
+
 void NewContainer::enter_cgroup(LaunchInputs& inputs) {
   if (!state_.cgroups) return;
-  const auto cgroup = kernel::ContainerCgroup::create(kernel::CgroupLayout::detect(), state_.cgroup_path,
-                                                      limits_of(*bundle_.spec.linux_));
+  const auto made = make_cgroup();
+  if (!made) return;
+  const kernel::ContainerCgroup& cgroup = *made;
   cgroup_procs_ = cgroup.open_procs();
   cgroup_directory_ = cgroup.open_directory();
   for (const UniqueFd& fd : cgroup_procs_) inputs.cgroup.procs.push_back(fd.get());
@@ -190,6 +238,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   UniqueFd gate;
   LaunchInputs inputs;
   inputs.stdio = {0, 1, 2};
+  inputs.no_pivot = request_.no_pivot;
   // Before anything else exists: what is written here is what `delete --force` takes away.
   context_.states.save(state_, &bundle_.spec);
   stopping_point("state");

@@ -1,10 +1,14 @@
 // bryo-oci as a program: global options, the table of commands, and how failures are told.
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
+#include "kernel/files.hpp"
 #include "kernel/own_program.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/log.hpp"
@@ -50,15 +54,34 @@ void print_help() {
       "  --root DIR              where containers are remembered (default /run/bryo-oci)\n"
       "  --log FILE              write messages there\n"
       "  --log-format text|json  how (default text)\n"
+      "  --rootless true|false|auto\n"
+      "                          go without cgroups where they are refused (default auto)\n"
       "  --cgroup-manager cgroupfs|disabled\n"
       "  --debug, --version, --help\n");
 }
 
 void print_version() { fmt::print("bryo-oci version {}\nspec: {}\n", BRYO_VERSION, oci::kRuntimeSpecVersion); }
 
+// Another user, or root of a user namespace that has not all ids.
+bool is_rootless(const std::string& option) {
+  if (option != "auto" && option != "true" && option != "false")
+    fail(ErrorKind::invalid_argument, "invalid rootless: {} (true, false or auto)", printable(option));
+  if (option != "auto") return option == "true";
+  if (::geteuid() != 0) return true;
+  const UniqueFd fd(::open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
+  const std::string map = fd ? kernel::read_file(fd.get(), 4096) : std::string();
+  return !map.empty() && map.find("4294967295") == std::string::npos;
+}
+
+std::string default_root(bool rootless) {
+  const char* own = std::getenv("XDG_RUNTIME_DIR");
+  return rootless && own != nullptr && *own == '/' ? std::string(own) + "/bryo-oci" : GlobalOptions().root;
+}
+
 GlobalOptions read_options(const Arguments& arguments) {
   GlobalOptions out;
-  out.root = arguments.value("root", out.root);
+  out.rootless = is_rootless(arguments.value("rootless", "auto"));
+  out.root = arguments.value("root", default_root(out.rootless));
   out.log_file = arguments.value("log");
   const std::string format = arguments.value("log-format", "text");
   if (format != "text" && format != "json")
@@ -102,7 +125,11 @@ int run_program(int argc, char** argv) {
     options = read_options(arguments);
     const Context context{options, StateDirectory(options.root), argv};
     const std::vector<std::string>& rest = arguments.positional();
-    return find_command(rest[0]).run(context, std::span(rest).subspan(1));
+    const Command& command = find_command(rest[0]);
+    if (rest.size() > 1 && (rest[1] == "--help" || rest[1] == "-h"))
+      return fmt::print("bryo-oci {}: {}\n", command.name, command.help), 0;
+    log_debug(options, fmt::format("command {}", join(rest, " ")));
+    return command.run(context, std::span(rest).subspan(1));
   } catch (const Error& error) {
     log_error(options, error.message());
     return error.exit_code() != 0 ? error.exit_code() : 1;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# bench/run.sh [options of bench.py]: build, then measure bryod against Debian's dockerd in a private test host. About ten minutes.
+# bench/run.sh [options of bench.py]: build, then measure bryod against Debian's dockerd in a private test host. About four minutes.
+# bench/run.sh oci [--rounds N]: bryo-oci against crun and runc.
 here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$here" || exit 2
 . tools/apt.sh
@@ -12,5 +13,9 @@ case " $* " in
      } ;;
 esac
 if [ "$(id -u)" -ne 0 ]; then exec sudo -- "$0" "$@"; fi
+if [ "$1" = oci ]; then
+  shift
+  exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/oci.py "$@"
+fi
 /usr/bin/python3 -m bench.images
 exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/bench.py --json "$here/build/bench.json" "$@"

@@ -64,6 +64,7 @@ struct ChildContext {
   bool pause_for_hooks = false;
   // Where the root is attached for them; nullptr = over "/".
   const char* root_path = nullptr;
+  bool no_pivot = false;
   // CLONE_* made by unshare once the child is in its cgroups.
   int late_namespaces = 0;
 

@@ -125,16 +125,36 @@ void attach_root(ChildContext& context) noexcept {
                      {"attach the root file system"});
 }
 
-void enter_root(ChildContext& context, const EnterRoot& step) noexcept {
-  context.link.check(static_cast<int>(raw::call(SYS_fchdir, context.root)), {"enter the root file system"});
+namespace {
+
+// The root lies over "/" (hooks had it elsewhere: it moves there), and we go into it.
+void change_root(ChildContext& context) noexcept {
+  if (context.root_path != nullptr)
+    context.link.check(raw::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH),
+                       {"move the root file system to /"});
+  context.link.check(static_cast<int>(raw::call(SYS_chroot, ".")), {"chroot"});
+}
+
+void pivot(ChildContext& context) noexcept {
   if (const int result = raw::pivot_root(".", "."); result < 0) {
     if (result == -EINVAL)
       context.link.fail(EINVAL,
-                        {"pivot_root: the host's own root must be a mount, not the initramfs (use switch_root)"});
+                        {"pivot_root: the host's own root must be a mount, not the initramfs (use switch_root, or "
+                         "--no-pivot)"});
     context.link.fail(-result, {"pivot_root"});
   }
   // The host's tree now lies on top of our root.
   context.link.check(raw::unmount(".", MNT_DETACH), {"detach the host's mounts"});
+}
+
+}  // namespace
+
+void enter_root(ChildContext& context, const EnterRoot& step) noexcept {
+  context.link.check(static_cast<int>(raw::call(SYS_fchdir, context.root)), {"enter the root file system"});
+  if (context.no_pivot)
+    change_root(context);
+  else
+    pivot(context);
   context.link.check(static_cast<int>(raw::call(SYS_chdir, "/")), {"chdir /"});
   if (step.propagation == 0) return;
   struct mount_attr attributes = {};

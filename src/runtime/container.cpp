@@ -220,6 +220,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   context.late_namespaces = static_cast<int>(new_namespaces(plan, true));
   context.joins = joins.list();
   context.gate_listener = inputs.gate_listener;
+  context.no_pivot = inputs.no_pivot;
   if (inputs.hooks != nullptr) child_inputs.take_hooks(*inputs.hooks);
   for (const auto& join : joins.list()) child_inputs.keep(join.fd);
   if (inputs.gate_listener >= 0) child_inputs.keep(inputs.gate_listener);

@@ -58,6 +58,8 @@ struct LaunchInputs {
   int gate_listener = -1;
   // Needed by plans whose filter notifies, unless the gate is elsewhere.
   ListenerHandler on_listener = {};
+  // chroot instead of pivot_root: for a host whose root is its initramfs. The host's tree stays below the container's.
+  bool no_pivot = false;
   // Borrowed; nullptr where nobody has hooks.
   const LaunchHooks* hooks = nullptr;
 };

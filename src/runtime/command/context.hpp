@@ -16,6 +16,8 @@ struct GlobalOptions {
   bool log_json = false;
   bool debug = false;
   bool cgroups = true;
+  // Refusals of the cgroup file system are no failure, unless limits are asked for.
+  bool rootless = false;
 };
 
 struct Context {

@@ -1,4 +1,9 @@
 // create, run, start.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "runtime/command/context.hpp"
@@ -13,6 +18,14 @@ constexpr Option kOptions[] = {{"bundle", "b", true},       {"console-socket", "
                                {"preserve-fds", "", true},  {"no-pivot", "", false},      {"no-new-keyring", "", false},
                                {"no-subreaper", "", false}, {"detach", "d", false},       {"keep", "", false}};
 
+// Those of socket activation, if they are meant for us (sd_listen_fds(3)): the container's program gets them.
+int listen_descriptors() {
+  const char* pid = std::getenv("LISTEN_PID");
+  const char* count = std::getenv("LISTEN_FDS");
+  if (pid == nullptr || count == nullptr || parse_integer<pid_t>(pid) != ::getpid()) return 0;
+  return std::clamp(parse_integer<int>(count).value_or(0), 0, 1000);
+}
+
 LaunchRequest read_request(const Arguments& arguments) {
   LaunchRequest request;
   request.id = arguments.need(0, "container id");
@@ -21,12 +34,9 @@ LaunchRequest read_request(const Arguments& arguments) {
   request.pid_file = arguments.value("pid-file");
   request.no_new_keyring = arguments.has("no-new-keyring");
   request.detach = arguments.has("detach");
-  const auto preserve = parse_integer<int>(arguments.value("preserve-fds", "0"));
-  if (!preserve || *preserve < 0 || *preserve > 1000)
-    fail(ErrorKind::invalid_argument, "preserve-fds: not a number of descriptors");
-  request.preserve = *preserve;
-  if (arguments.has("no-pivot"))
-    fail(ErrorKind::unsupported, "--no-pivot is not supported: without pivot_root the host's tree stays reachable");
+  request.listen_descriptors = listen_descriptors();
+  request.preserve = request.listen_descriptors + preserved_descriptors(arguments, request.listen_descriptors);
+  request.no_pivot = arguments.has("no-pivot");
   return request;
 }
 
@@ -54,6 +64,7 @@ int run_command(const Context& context, std::span<const std::string> words) {
   if (request.detach && made.spec().process->terminal && request.console_socket.empty())
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");
   if (!request.detach) block_forwarded_signals();
+  if (!request.detach && !arguments.has("no-subreaper")) adopt_orphans();
   made.launch(false);
   made.start();
   print_warnings(context, made.container());

@@ -84,6 +84,23 @@ oci::Process read_process(const Arguments& arguments, const oci::RuntimeSpec& sp
   return process;
 }
 
+// --cgroup: one that the container has made below its own.
+kernel::ContainerCgroup cgroup_for(const Arguments& arguments, const ContainerState& state) {
+  if (!arguments.has("cgroup")) return cgroup_of(state);
+  std::string below = arguments.value("cgroup");
+  if (below.find(':') != std::string::npos)
+    fail(ErrorKind::unsupported, "--cgroup {}: a path for all controllers is supported, not one for each",
+         printable(below));
+  while (below.starts_with('/')) below.erase(0, 1);
+  while (below.ends_with('/')) below.pop_back();
+  if (below.empty()) return cgroup_of(state);
+  auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path + "/" + below);
+  if (!cgroup.exists())
+    fail(ErrorKind::not_found, "--cgroup {}: the container has no such cgroup below {}", printable(below),
+         state.cgroup_path);
+  return cgroup;
+}
+
 void check_running(const ContainerState& state, bool paused_is_fine) {
   const Status status = status_of(state);
   if (status == Status::stopped) fail(ErrorKind::conflict, "cannot exec in a stopped container");
@@ -110,15 +127,14 @@ int run_exec(const Context& context, std::span<const std::string> words) {
   std::vector<UniqueFd> procs;
   UniqueFd directory;
   if (state.cgroups) {
-    const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+    const auto cgroup = cgroup_for(arguments, state);
     procs = cgroup.open_procs();
     directory = cgroup.open_directory();
     for (const UniqueFd& fd : procs) inputs.cgroup.procs.push_back(fd.get());
     inputs.cgroup.directory = directory ? directory.get() : -1;
   }
   std::vector<int> preserved;
-  for (int i = 0; i < parse_integer<int>(arguments.value("preserve-fds", "0")).value_or(0); ++i)
-    preserved.push_back(3 + i);
+  for (int i = 0; i < preserved_descriptors(arguments, 0); ++i) preserved.push_back(3 + i);
   inputs.preserved = preserved;
   const UniqueFd init = open_init(state);
   if (!init) fail(ErrorKind::conflict, "cannot exec in a stopped container");

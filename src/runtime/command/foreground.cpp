@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -108,7 +109,10 @@ class Foreground {
 
   void reap() {
     int status = 0;
-    if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_) status_ = status;
+    pid_t ended = 0;
+    // Orphans of the container's among them.
+    while ((ended = ::waitpid(-1, &status, WNOHANG)) > 0)
+      if (ended == pid_) status_ = status;
   }
 
   pid_t pid_;
@@ -125,6 +129,8 @@ void block_forwarded_signals() {
   const sigset_t set = forwarded_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
 }
+
+void adopt_orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 int attend(pid_t pid, UniqueFd terminal) { return Foreground(pid, std::move(terminal)).run(); }
 

@@ -84,6 +84,19 @@ RootfsSource rootfs_of(const BundleSpec& bundle) {
   return source;
 }
 
+int preserved_descriptors(const Arguments& arguments, int before) {
+  constexpr int kFirst = 3;
+  constexpr int kMost = 1000;
+  const auto count = parse_integer<int>(arguments.value("preserve-fds", "0"));
+  if (!count || *count < 0 || *count > kMost)
+    fail(ErrorKind::invalid_argument, "preserve-fds: not a number of descriptors");
+  for (int fd = kFirst + before; fd < kFirst + before + *count; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0)
+      fail(ErrorKind::invalid_argument, "preserve-fds: descriptor {} is not open (from {} on, {} are wanted)", fd,
+           kFirst + before, *count);
+  return *count;
+}
+
 void write_pid_file(const std::string& path, pid_t pid) {
   const std::string temporary = path + ".new";
   const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
@@ -115,6 +128,10 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
     : context_(context), request_(request), bundle_(load_bundle(request.bundle)) {
   check_id(request.id);
   if (!bundle_.spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
+  if (request.listen_descriptors > 0 && bundle_.spec.process) {
+    bundle_.spec.process->env.push_back(fmt::format("LISTEN_FDS={}", request.listen_descriptors));
+    bundle_.spec.process->env.emplace_back("LISTEN_PID=1");
+  }
   const bool terminal = bundle_.spec.process && bundle_.spec.process->terminal;
   if (!request.console_socket.empty() && !terminal)
     fail(ErrorKind::invalid_argument, "cannot use console socket if runc will not detach or allocate tty");
@@ -142,15 +159,16 @@ void NewContainer::prepare_plan() {
   HostFacts facts = gather_host_facts(DeviceNodes::left_out);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
-  if (state_.cgroups && facts.in_user_namespace && !may_make_cgroup(options.cgroup_path)) {
-    go_without_cgroup(facts);
-    options.cgroup_path.clear();
+  if (state_.cgroups && context_.options.rootless && !may_make_cgroup(state_.cgroup_path)) go_without_cgroup();
+  if (!state_.cgroups) {
+    facts.unified_cgroups = false;
+    facts.hierarchies.clear();
   }
   plan_ = make_plan(bundle_.spec, facts, rootfs_of(bundle_), options);
 }
 
 // Root of a user namespace has only the cgroups that were delegated to it. A limit that nobody can keep is refused.
-void NewContainer::go_without_cgroup(HostFacts& facts) {
+void NewContainer::go_without_cgroup() {
   if (const std::string asked = first_limit(*bundle_.spec.linux_); !asked.empty())
     fail(ErrorKind::permission,
          "linux.resources.{}: this user may not make cgroups, so nothing would keep the limit: have the cgroups "
@@ -159,8 +177,6 @@ void NewContainer::go_without_cgroup(HostFacts& facts) {
   log_warning(context_.options, "the container has no cgroup of its own: this user may not make cgroups");
   state_.cgroups = false;
   state_.cgroup_path.clear();
-  facts.unified_cgroups = false;
-  facts.hierarchies.clear();
 }
 
 void NewContainer::hand_over_terminal() {
@@ -209,6 +225,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   UniqueFd gate;
   LaunchInputs inputs;
   inputs.stdio = {0, 1, 2};
+  inputs.no_pivot = request_.no_pivot;
   // Before anything else exists: what is written here is what `delete --force` takes away.
   context_.states.save(state_, &bundle_.spec);
   stopping_point("state");

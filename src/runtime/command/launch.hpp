@@ -39,7 +39,9 @@ struct LaunchRequest {
   std::string pid_file;
   int preserve = 0;
   bool no_new_keyring = false;
-  bool detach = false;  // run: leave it to itself
+  bool no_pivot = false;
+  int listen_descriptors = 0;  // of preserve, how many are somebody's LISTEN_FDS
+  bool detach = false;         // run: leave it to itself
 };
 
 // Owned while a container is being made: cgroup and state directory, undone unless kept.
@@ -63,7 +65,7 @@ class NewContainer {
 
  private:
   void prepare_plan();
-  void go_without_cgroup(HostFacts& facts);
+  void go_without_cgroup();
   // Makes the cgroup and lets the child in.
   void enter_cgroup(LaunchInputs& inputs);
   void note_process(bool started);
@@ -83,6 +85,8 @@ class NewContainer {
   bool kept_ = false;
 };
 
+// --preserve-fds, behind `before` others from 3 on; Error{invalid_argument} for one that is not open.
+int preserved_descriptors(const Arguments& arguments, int before);
 // Writes the number, whole or not at all.
 void write_pid_file(const std::string& path, pid_t pid);
 // Sends a terminal's master to a listening socket, as runc does (name of the terminal beside it).

@@ -1,4 +1,5 @@
 // bryo-oci as a program: global options, the table of commands, and how failures are told.
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -6,6 +7,8 @@
 #include <cstdlib>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
+#include "kernel/files.hpp"
 #include "kernel/own_program.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/log.hpp"
@@ -52,23 +55,31 @@ void print_help() {
       "  --root DIR              where containers are remembered (default /run/bryo-oci)\n"
       "  --log FILE              write messages there\n"
       "  --log-format text|json  how (default text)\n"
+      "  --rootless true|false|auto\n"
+      "                          go without cgroups where they are refused (default auto)\n"
       "  --cgroup-manager cgroupfs|disabled\n"
       "  --debug, --version, --help\n");
 }
 
 void print_version() { fmt::print("bryo-oci version {}\nspec: {}\n", BRYO_VERSION, oci::kRuntimeSpecVersion); }
 
-// Root of a user namespace only, as under rootless podman, may not write to the host's /run.
-std::string default_root() {
-  const char* runtime_directory = std::getenv("XDG_RUNTIME_DIR");
-  const bool given = runtime_directory != nullptr && runtime_directory[0] == '/';
-  return given && (::geteuid() != 0 || in_user_namespace()) ? fmt::format("{}/bryo-oci", runtime_directory)
-                                                            : "/run/bryo-oci";
+// Another user, or root of a user namespace that has not all ids.
+bool is_rootless(const std::string& option) {
+  if (option != "auto" && option != "true" && option != "false")
+    fail(ErrorKind::invalid_argument, "invalid rootless: {} (true, false or auto)", printable(option));
+  if (option != "auto") return option == "true";
+  return ::geteuid() != 0 || in_user_namespace();
+}
+
+std::string default_root(bool rootless) {
+  const char* own = std::getenv("XDG_RUNTIME_DIR");
+  return rootless && own != nullptr && *own == '/' ? std::string(own) + "/bryo-oci" : GlobalOptions().root;
 }
 
 GlobalOptions read_options(const Arguments& arguments) {
   GlobalOptions out;
-  out.root = arguments.value("root", default_root());
+  out.rootless = is_rootless(arguments.value("rootless", "auto"));
+  out.root = arguments.value("root", default_root(out.rootless));
   out.log_file = arguments.value("log");
   const std::string format = arguments.value("log-format", "text");
   if (format != "text" && format != "json")
@@ -112,7 +123,11 @@ int run_program(int argc, char** argv) {
     options = read_options(arguments);
     const Context context{options, StateDirectory(options.root), argv};
     const std::vector<std::string>& rest = arguments.positional();
-    return find_command(rest[0]).run(context, std::span(rest).subspan(1));
+    const Command& command = find_command(rest[0]);
+    if (rest.size() > 1 && (rest[1] == "--help" || rest[1] == "-h"))
+      return fmt::print("bryo-oci {}: {}\n", command.name, command.help), 0;
+    log_debug(options, fmt::format("command {}", join(rest, " ")));
+    return command.run(context, std::span(rest).subspan(1));
   } catch (const Error& error) {
     log_error(options, error.message());
     return error.exit_code() != 0 ? error.exit_code() : 1;

@@ -102,8 +102,7 @@ bool may_make_cgroup(const std::string& path) {
   const auto hierarchies = kernel::used_hierarchies(kernel::CgroupLayout::detect());
   return std::ranges::all_of(hierarchies, [&](const std::string& hierarchy) {
     std::string nearest = hierarchy + path;
-    while (nearest.size() > hierarchy.size() && ::access(nearest.c_str(), F_OK) != 0)
-      nearest.erase(nearest.rfind('/'));
+    while (nearest.size() > hierarchy.size() && ::access(nearest.c_str(), F_OK) != 0) nearest.erase(nearest.rfind('/'));
     return ::access(nearest.c_str(), W_OK) == 0;
   });
 }
@@ -114,8 +113,8 @@ std::string first_limit(const oci::Linux& os) {
   if (resources.memory && (resources.memory->limit || resources.memory->swap || resources.memory->reservation))
     return "memory";
   if (resources.pids && resources.pids->limit > 0) return "pids";
-  if (resources.cpu && (resources.cpu->shares || resources.cpu->quota || !resources.cpu->cpus.empty() ||
-                        !resources.cpu->mems.empty()))
+  if (resources.cpu &&
+      (resources.cpu->shares || resources.cpu->quota || !resources.cpu->cpus.empty() || !resources.cpu->mems.empty()))
     return "cpu";
   if (resources.block_io) return "blockIO";
   if (!resources.hugepage_limits.empty()) return "hugepageLimits";

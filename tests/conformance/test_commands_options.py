@@ -1,0 +1,231 @@
+"""Global options and the options of create, run and exec."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.support.oci import RUNTIMES, Bundle, Runtime
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture(params=["runc", "bryo-oci"])
+def runtime(request, tmp):
+    if not os.path.exists(RUNTIMES[request.param]):
+        pytest.skip(f"{RUNTIMES[request.param]} is not there")
+    found = Runtime(request.param, tmp / "state")
+    yield found
+    found.remove_all()
+
+
+@pytest.fixture
+def bundle(tmp):
+    return Bundle(tmp / "bundle")
+
+
+def start(runtime, bundle, *options):
+    made = runtime.launch("run", "--detach", "--bundle", bundle.path, *options, "box")
+    assert made.status == 0, str(made)
+
+
+def last_error(file):
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [line["msg"] for line in lines if line["level"] == "error"][-1]
+
+
+# --- global ---
+
+def test_the_log_holds_the_error_in_both_formats(runtime, tmp):
+    runtime("run", "--bundle", "/nonexistent", "box", options=["--log", tmp / "json", "--log-format", "json"])
+    assert "/nonexistent" in last_error(tmp / "json")
+    runtime("run", "--bundle", "/nonexistent", "box", options=["--log", tmp / "text"])
+    assert 'level=error msg="' in (tmp / "text").read_text()
+    assert runtime("list", options=["--log-format", "xml"]).status == 1
+
+
+def test_debug_writes_more(runtime, bundle, tmp):
+    log = tmp / "debug.json"
+    runtime.ok("run", "--bundle", bundle.path, "box", options=["--debug", "--log", log, "--log-format", "json"])
+    assert {"debug"} <= {json.loads(line)["level"] for line in log.read_text().splitlines()}
+
+
+def test_a_missing_program_is_in_the_log_as_engines_look_for_it(runtime, bundle, tmp):
+    bundle.run("nope")
+    failed = runtime("run", "--bundle", bundle.path, "box", options=["--log", tmp / "log", "--log-format", "json"])
+    assert failed.status != 0
+    assert 'exec: "nope": executable file not found in $PATH' in last_error(tmp / "log")
+
+
+def test_rootless_goes_without_cgroups_where_they_are_refused(bundle, tmp):
+    runtime = Runtime("bryo-oci", tmp / "state")
+    refused = runtime("--rootless", "perhaps", "list")
+    assert refused.status == 1 and "rootless" in refused.err
+    # As a user of another file system tree would meet it: every hierarchy is read-only.
+    inside = ["unshare", "--mount", "sh", "-c", 'for m in $(grep -o "/sys/fs/cgroup[^ ]*" /proc/self/mounts); do mount -o remount,bind,ro $m; done; exec "$@"', "sh"]
+    bundle.run("echo", "here")
+    for choice, status in (("true", 0), ("auto", 1), ("false", 1)):
+        command = [*inside, *runtime.command("run", "--bundle", str(bundle.path), "box", options=["--rootless", choice])]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert outcome.returncode == status, (choice, outcome.stderr)
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 10}}
+    bundle.save()
+    command = [*inside, *runtime.command("run", "--bundle", str(bundle.path), "box", options=["--rootless", "true"])]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert outcome.returncode == 1 and "linux.resources: rootless" in outcome.stderr
+    assert runtime.ok("list", "-q").out == ""
+
+
+# --- create and run ---
+
+def test_pid_file(runtime, bundle, tmp):
+    bundle.script("sleep 100")
+    start(runtime, bundle, "--pid-file", tmp / "pid")
+    assert (tmp / "pid").read_text() == str(runtime.state("box")["pid"])
+
+
+def test_keep(runtime, bundle):
+    runtime.ok("run", "--keep", "--bundle", bundle.path, "box")
+    assert runtime.status("box") == "stopped"
+    runtime.ok("run", "--bundle", bundle.path, "other")
+    assert runtime("state", "other").status == 1
+
+
+def open_pipes(count):
+    """Read ends that hold their own number, at 3, 4 … of a child."""
+    read = []
+    for number in range(count):
+        ends = os.pipe()
+        os.write(ends[1], f"pipe {number}\n".encode())
+        os.close(ends[1])
+        read.append(ends[0])
+    return read
+
+
+def with_descriptors(descriptors, command, environment=None):
+    """Runs the command with these at 3, 4, …"""
+    high = [os.dup2(fd, 200 + i) for i, fd in enumerate(descriptors)]
+    moves = " ".join(f"{3 + i}<&{fd}" for i, fd in enumerate(high))
+    try:
+        return subprocess.run(["bash", "-c", f'export LISTEN_PID=$$; exec {moves} "$@"' if environment else f'exec {moves} "$@"', "bash", *command], pass_fds=high, capture_output=True,
+                              text=True, timeout=30, env={**os.environ, **(environment or {})})
+    finally:
+        for fd in [*descriptors, *high]:
+            os.close(fd)
+
+
+def test_preserve_fds(runtime, bundle):
+    bundle.script("cat <&3; cat <&4; ls /proc/self/fd")
+    outcome = with_descriptors(open_pipes(2), runtime.command("run", "--preserve-fds", "2", "--bundle", bundle.path, "box"))
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.startswith("pipe 0\npipe 1\n")
+    assert [fd for fd in outcome.stdout.split()[4:] if int(fd) < 100] in (["0", "1", "2", "3", "4", "5"], ["0", "1", "2", "3", "4"])
+    refused = runtime("run", "--preserve-fds", "5", "--bundle", bundle.path, "box")
+    assert refused.status == 1 and "preserve" in refused.all
+
+
+def test_socket_activation_goes_to_the_program(runtime, bundle):
+    bundle.script("cat <&3; cat <&4; echo $LISTEN_FDS $LISTEN_PID")
+    outcome = with_descriptors(open_pipes(2), runtime.command("run", "--preserve-fds", "1", "--bundle", bundle.path, "box"), {"LISTEN_FDS": "1"})
+    assert outcome.stdout == "pipe 0\npipe 1\n1 1\n", outcome.stderr
+
+
+@pytest.mark.parametrize("hook", [False, True])
+def test_no_pivot(runtime, bundle, hook):
+    if hook:
+        bundle.config["hooks"] = {"createContainer": [{"path": "/usr/bin/true"}]}
+    bundle.script("ls /; cat /proc/mounts | head -1; pwd; ls /..")
+    outcome = runtime.ok("run", "--no-pivot", "--bundle", bundle.path, "box")
+    names = sorted(path.name for path in bundle.rootfs.iterdir())
+    lines = outcome.out.splitlines()
+    assert sorted(lines[: len(names)]) == names
+    assert sorted(lines[-len(names):]) == names
+
+
+def test_no_new_keyring(runtime, bundle):
+    bundle.script("cat /proc/keys /proc/self/sessionid 2>/dev/null; true")
+    runtime.ok("run", "--no-new-keyring", "--bundle", bundle.path, "box")
+
+
+def test_orphans_are_reaped_unless_unwanted(runtime, bundle):
+    """Without a pid namespace an orphan's parent is the runtime in the foreground."""
+    bundle.config["linux"]["namespaces"] = [entry for entry in bundle.config["linux"]["namespaces"] if entry["type"] != "pid"]
+    bundle.script("sh -c 'sh -c \"sleep 0.3; grep PPid /proc/self/status\" &'; sleep 0.6")
+    for options, adopted in (([], True), (["--no-subreaper"], False)):
+        process = subprocess.Popen(runtime.command("run", *options, "--bundle", bundle.path, "box"), stdout=subprocess.PIPE, text=True)
+        parent = int(process.communicate(timeout=20)[0].split()[1])
+        assert (parent == process.pid) == adopted, options
+        assert process.returncode == 0
+
+
+# --- exec ---
+
+@pytest.fixture
+def running(runtime, bundle):
+    bundle.config["linux"]["cgroupsPath"] = "/box"
+    bundle.script("sleep 100")
+    start(runtime, bundle)
+    return runtime
+
+
+def test_exec_options(running, tmp):
+    assert running.ok("exec", "--cwd", "/tmp", "-e", "X=1", "-e", "Y=2", "box", "sh", "-c", "pwd; echo $X$Y").out == "/tmp\n12\n"
+    shown = running.ok("exec", "--user", "5:6", "-g", "7", "-g", "8", "box", "sh", "-c", "id -u; id -g; id -G").out.splitlines()
+    assert shown[:2] == ["5", "6"] and {"6", "7", "8"} == set(shown[2].split())
+    rights = running.ok("exec", "--cap", "CAP_SYS_TIME", "box", "grep", "CapEff", "/proc/self/status").out.split()[1]
+    assert int(rights, 16) >> 25 & 1
+    assert "NoNewPrivs:\t1" in running.ok("exec", "--no-new-privs", "box", "grep", "NoNewPrivs", "/proc/self/status").out
+
+
+def test_exec_of_a_process_file_and_detached(running, tmp):
+    process = {"args": ["sh", "-c", "echo $A; exit 9"], "env": ["PATH=/bin", "A=b"], "cwd": "/", "user": {"uid": 0, "gid": 0}}
+    (tmp / "process.json").write_text(json.dumps(process))
+    outcome = running("exec", "--process", tmp / "process.json", "box")
+    assert outcome.status == 9 and outcome.out == "b\n"
+    launched = running.launch("exec", "--detach", "--pid-file", tmp / "pid", "box", "sleep", "77")
+    assert launched.status == 0
+    pid = int((tmp / "pid").read_text())
+    assert b"77" in wait_for(lambda: open(f"/proc/{pid}/cmdline", "rb").read())
+    assert pid in json.loads(running.ok("ps", "-f", "json", "box").out)
+
+
+def test_exec_preserve_fds(running):
+    outcome = with_descriptors(open_pipes(1), running.command("exec", "--preserve-fds", "1", "box", "sh", "-c", "cat <&3"))
+    assert outcome.stdout == "pipe 0\n", outcome.stderr
+
+
+def test_exec_into_a_cgroup_below(running):
+    for controller in ("pids", "memory", "cpu", "cpuacct", "cpuset", "devices", "freezer", "blkio", "systemd", "hugetlb", "net_cls", "net_prio", "perf_event", "rdma", "misc", "unified"):
+        directory = f"/sys/fs/cgroup/{controller}/box"
+        if os.path.isdir(directory):
+            os.makedirs(f"{directory}/sub", exist_ok=True)
+            if controller == "cpuset":
+                for knob in ("cpuset.cpus", "cpuset.mems"):
+                    with open(f"{directory}/{knob}") as source, open(f"{directory}/sub/{knob}", "w") as target:
+                        target.write(source.read())
+    shown = running.ok("exec", "--cgroup", "sub", "box", "cat", "/proc/self/cgroup").out
+    assert ":/box/sub\n" in shown
+    assert running("exec", "--cgroup", "none", "box", "true").status != 0
+    assert running("exec", "--cgroup", "../..", "box", "true").status != 0
+
+
+def test_exec_into_a_paused_container(running):
+    running.ok("pause", "box")
+    assert running("exec", "box", "true").status == 255
+    process = subprocess.Popen(running.command("exec", "--ignore-paused", "box", "true"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running.ok("resume", "box")
+    assert process.wait(20) == 0
+
+
+def test_exec_without_tty_needs_no_socket_and_with_one_does(running):
+    refused = running("exec", "--detach", "--tty", "box", "true")
+    assert refused.status == 255 and "console socket" in refused.all
+
+
+def test_signals_of_the_foreground_go_to_the_program(runtime, bundle):
+    bundle.script("trap 'echo got; exit 3' TERM; echo ready; while :; do sleep 0.05; done")
+    process = subprocess.Popen(runtime.command("run", "--bundle", bundle.path, "box"), stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == "got\n" and process.returncode == 3

@@ -101,8 +101,7 @@ class TreeCopy {
     check(raw::fstat(source, info), name);
     // Somebody put another kind of file there since we looked.
     if (!S_ISREG(info.st_mode)) failed(EAGAIN, name);
-    const int made =
-        check(raw::open_below(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kHere, 0600), name);
+    const int made = check(raw::open_below(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kHere, 0600), name);
     while (check(static_cast<int>(raw::call(SYS_sendfile, made, source, nullptr, kPiece)), name) > 0) {
     }
     take_properties(made, info, name);
@@ -136,7 +135,8 @@ class TreeCopy {
 
 void copy_up(ChildContext& context, int target, int mount, const char* path) noexcept {
   const int from = context.link.check(raw::open_below(target, ".", O_RDONLY | O_DIRECTORY, kHere), {"read ", path});
-  const int to = context.link.check(raw::open_below(mount, ".", O_RDONLY | O_DIRECTORY, kHere), {"open the tmpfs of ", path});
+  const int to =
+      context.link.check(raw::open_below(mount, ".", O_RDONLY | O_DIRECTORY, kHere), {"open the tmpfs of ", path});
   TreeCopy copy(context, path);
   copy.directory(from, to, 0);
   struct stat info = {};

@@ -95,9 +95,9 @@ void enter_time_namespace(ChildContext& context) noexcept {
   const int proc = private_proc(context);
   // Under a map, in the host's pid namespace: no procfs for us. execve() has to do it.
   if (proc < 0) return;
-  const int own = context.link.check(raw::open_below(proc, "self/ns", O_PATH | O_DIRECTORY,
-                                                     RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS),
-                                     {"open our own namespaces"});
+  const int own = context.link.check(
+      raw::open_below(proc, "self/ns", O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS),
+      {"open our own namespaces"});
   const long fd = raw::call(SYS_openat, own, "time_for_children", O_RDONLY | O_CLOEXEC);
   raw::close(own);
   context.link.check(static_cast<int>(fd), {"open the new time namespace"});

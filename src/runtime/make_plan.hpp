@@ -15,9 +15,10 @@
 namespace bryo::runtime {
 
 struct CgroupHierarchy {
-  std::string name;         // "memory", "cpu,cpuacct", "name=systemd"; empty for v2
-  std::string mount_name;   // the directory below /sys/fs/cgroup: "memory", "cpu,cpuacct", "systemd"
-  std::string mount_point;  // on the host
+  std::string name;              // "memory", "cpu,cpuacct", "name=systemd"; empty for v2
+  std::string mount_name;        // the directory below /sys/fs/cgroup: "memory", "cpu,cpuacct", "systemd"
+  std::string mount_point;       // on the host
+  bool holds_containers = true;  // a container's cgroup is made in it, too
 };
 
 struct HostFacts {

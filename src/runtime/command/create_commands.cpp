@@ -5,6 +5,7 @@
 #include "runtime/command/foreground.hpp"
 #include "runtime/command/hooks.hpp"
 #include "runtime/command/launch.hpp"
+#include "runtime/command/seccomp_agent.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -69,10 +70,10 @@ int start_command(const Context& context, std::span<const std::string> words) {
   if (status == Status::running || status == Status::paused)
     fail(ErrorKind::conflict, "cannot start an already running container");
   if (status == Status::stopped) fail(ErrorKind::conflict, "cannot start a container that has stopped");
-  open_gate(context.states.connect_to_gate(state.id).get());
+  const oci::RuntimeSpec spec = context.states.load_spec(state.id);
+  open_gate(context.states.connect_to_gate(state.id).get(), state.pid, seccomp_agent(spec, state, status));
   state.started = true;
   context.states.save(state);
-  const oci::RuntimeSpec spec = context.states.load_spec(state.id);
   if (!spec.hooks) return 0;
   const std::string text = json::serialize(json::encode(view_of(state, spec, Status::running)));
   for (const std::string& failure : try_hooks(spec.hooks->poststart, text, "poststart"))

@@ -17,6 +17,7 @@
 #include "kernel/process.hpp"
 #include "oci/runtime_spec_json.hpp"
 #include "runtime/command/hooks.hpp"
+#include "runtime/command/seccomp_agent.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -122,6 +123,7 @@ void NewContainer::prepare_plan() {
   options.keyring_name = "_ses." + state_.id;
   options.no_new_keyring = request_.no_new_keyring;
   options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  options.bundle = bundle_.bundle;
   plan_ = make_plan(bundle_.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle_), options);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
@@ -156,6 +158,7 @@ void NewContainer::launch(bool wait_for_start_command) {
     gate = context_.states.listen_at_gate(state_.id);
     inputs.gate_listener = gate.get();
   }
+  inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
   container_.emplace(Container::begin(plan_, inputs));
   state_.pid = container_->pid();
   const auto stat = kernel::process_stat(state_.pid);

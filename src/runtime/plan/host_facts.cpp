@@ -14,6 +14,7 @@
 #include "base/strings.hpp"
 #include "base/unique_fd.hpp"
 #include "kernel/capabilities.hpp"
+#include "kernel/cgroup_tree.hpp"
 #include "kernel/cgroups.hpp"
 #include "kernel/rlimits.hpp"
 #include "runtime/make_plan.hpp"
@@ -56,8 +57,10 @@ void gather_cgroups(HostFacts& facts) {
     std::string& names = by_mount_point[mount_point];
     names += (names.empty() ? "" : ",") + controller;
   }
+  const std::vector<std::string> used = kernel::used_hierarchies(layout);
   for (const auto& [mount_point, names] : by_mount_point)
-    facts.hierarchies.push_back({names, mount_point.substr(mount_point.rfind('/') + 1), mount_point});
+    facts.hierarchies.push_back({names, mount_point.substr(mount_point.rfind('/') + 1), mount_point,
+                                 std::ranges::find(used, mount_point) != used.end()});
 }
 
 // What a privileged container gets: all nodes of the host's /dev but terminals and what has file systems of its own.

@@ -63,7 +63,7 @@ void plan_hierarchies(PlanBuilder& builder, const std::string& target, std::uint
     const std::string below = target + "/" + hierarchy.mount_name;
     if (builder.plan.find(Namespace::cgroup) != nullptr)
       builder.step(MountFilesystem{"cgroup", "cgroup", hierarchy_options(hierarchy), attributes, 0, below});
-    else
+    else if (hierarchy.holds_containers)
       bind_own(builder, hierarchy.mount_point, below, attributes);
   }
   MountAttributes read_only;

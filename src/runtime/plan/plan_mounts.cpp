@@ -263,10 +263,9 @@ void plan_mounts(PlanBuilder& builder) {
     checked_text(mount.type, field + ".type");
     checked_text(mount.source, field + ".source");
     if (!mount.destination.starts_with('/') && !mount.destination.empty())
-      builder.warn(fmt::format("{}.destination: {} is relative, which is deprecated", field,
-                               printable(mount.destination)));
-    const Entry entry{mount, field, mount_target(mount, field + ".destination"),
-                      parse_mount_options(mount.options)};
+      builder.warn(
+          fmt::format("{}.destination: {} is relative, which is deprecated", field, printable(mount.destination)));
+    const Entry entry{mount, field, mount_target(mount, field + ".destination"), parse_mount_options(mount.options)};
     if (entry.target == "/" && !entry.options.remount)
       fail(ErrorKind::invalid_argument, "{}.destination: it would cover the root", field);
     plan_mount(builder, entry);

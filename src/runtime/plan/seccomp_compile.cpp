@@ -45,10 +45,10 @@ using Chain = std::vector<Rule>;
 // SECCOMP_RET_ERRNO and SECCOMP_RET_TRACE carry a number; of another action, "the runtime MUST" refuse it.
 std::uint32_t action_value(const std::string& action, std::optional<std::uint32_t> number, std::string_view field) {
   constexpr std::pair<std::string_view, std::uint32_t> kActions[] = {
-      {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},           {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},
-      {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},      {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
-      {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},             {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS},
-      {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},           {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+      {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},      {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},
+      {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD}, {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
+      {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},        {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS},
+      {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},      {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
       {"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF}};
   const auto* const known = std::ranges::find(kActions, action, &std::pair<std::string_view, std::uint32_t>::first);
   // Also an empty profile: confinement that was asked for must not turn into none (CVE-2023-2431).
@@ -437,7 +437,8 @@ void check_names(const oci::LinuxSeccomp& profile, std::vector<std::string>* war
 SeccompProgram compile_seccomp(const oci::LinuxSeccomp& profile, std::vector<std::string>* warnings) {
   check_listener(profile);
   check_names(profile, warnings);
-  const std::uint32_t default_action = action_value(profile.default_action, profile.default_errno_ret, "linux.seccomp.defaultAction");
+  const std::uint32_t default_action =
+      action_value(profile.default_action, profile.default_errno_ret, "linux.seccomp.defaultAction");
   const bool unknown_is_enosys = !is_permissive(default_action) && profile.default_errno_ret != ENOSYS;
   const std::vector<SeccompAbi> abis = abis_of(profile);
 

@@ -30,8 +30,9 @@ struct HostFacts {
   bool in_user_namespace = false;
   bool apparmor = false;
   bool selinux = false;
-  bool unified_cgroups = false;              // v2 only
-  std::vector<CgroupHierarchy> hierarchies;  // v1 (and the v2 one of a hybrid host is not among them)
+  bool unified_cgroups = false;  // v2 only
+  std::vector<CgroupHierarchy>
+      hierarchies;  // v1, those in which a container gets a cgroup (and the v2 one of a hybrid host is not among them)
   // Nodes of the host's /dev for privileged containers; names relative to /dev, owners as the host counts.
   std::vector<DeviceNode> devices;
   bool host_mqueue = false;  // /dev/mqueue is mounted

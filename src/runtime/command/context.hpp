@@ -11,7 +11,7 @@
 namespace bryo::runtime::command {
 
 struct GlobalOptions {
-  std::string root;
+  std::string root = "/run/bryo-oci";
   std::string log_file;
   bool log_json = false;
   bool debug = false;

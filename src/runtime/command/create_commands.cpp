@@ -10,6 +10,7 @@
 #include "runtime/command/foreground.hpp"
 #include "runtime/command/launch.hpp"
 #include "runtime/command/log.hpp"
+#include "runtime/command/seccomp_agent.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -80,12 +81,13 @@ int start_command(const Context& context, std::span<const std::string> words) {
   if (status == Status::running || status == Status::paused)
     fail(ErrorKind::conflict, "cannot start an already running container");
   if (status == Status::stopped) fail(ErrorKind::conflict, "cannot start a container that has stopped");
+  const oci::RuntimeSpec spec = context.states.load_spec(state.id);
   stopping_point("before-gate");
-  open_gate(context.states.connect_to_gate(state.id).get());
+  open_gate(context.states.connect_to_gate(state.id).get(), state.pid, seccomp_agent(spec, state, status));
   stopping_point("after-gate");
   state.started = true;
   context.states.save(state);
-  run_poststart_hooks(context, state, context.states.load_spec(state.id));
+  run_poststart_hooks(context, state, spec);
   return 0;
 }
 

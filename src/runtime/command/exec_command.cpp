@@ -11,6 +11,7 @@
 #include "runtime/command/context.hpp"
 #include "runtime/command/foreground.hpp"
 #include "runtime/command/launch.hpp"
+#include "runtime/command/seccomp_agent.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -136,6 +137,7 @@ int run_exec(const Context& context, std::span<const std::string> words) {
   std::vector<int> preserved;
   for (int i = 0; i < preserved_descriptors(arguments, 0); ++i) preserved.push_back(3 + i);
   inputs.preserved = preserved;
+  inputs.on_listener = seccomp_agent(spec, state, Status::running);
   const UniqueFd init = open_init(state);
   if (!init) fail(ErrorKind::conflict, "cannot exec in a stopped container");
   if (!arguments.has("detach")) block_forwarded_signals();

@@ -17,6 +17,7 @@
 #include "kernel/process.hpp"
 #include "oci/runtime_spec_json.hpp"
 #include "runtime/command/log.hpp"
+#include "runtime/command/seccomp_agent.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -156,6 +157,7 @@ void NewContainer::prepare_plan() {
   options.no_new_keyring = request_.no_new_keyring;
   options.mounts_in_order = true;
   options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  options.bundle = bundle_.bundle;
   HostFacts facts = gather_host_facts(DeviceNodes::left_out);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
@@ -239,6 +241,7 @@ void NewContainer::launch(bool wait_for_start_command) {
     inputs.gate_listener = gate.get();
   }
   if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
+  inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
   container_.emplace(Container::begin(plan_, inputs));
   stopping_point("cloned");
   note_process(!wait_for_start_command);

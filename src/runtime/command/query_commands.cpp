@@ -143,6 +143,7 @@ int plan_command(const Context&, std::span<const std::string> words) {
   PlanOptions options;
   if (bundle.spec.linux_) options.cgroup_path = cgroup_path_of(*bundle.spec.linux_, "ID");
   options.keyring_name = "_ses.ID";
+  options.bundle = bundle.bundle;
   fmt::print("{}",
              to_text(make_plan(bundle.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle), options)));
   return 0;

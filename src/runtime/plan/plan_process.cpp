@@ -59,6 +59,11 @@ void take_user(const Part& in, ProcessPlan& out) {
 
 // --- capabilities ---
 
+// One name in five sets is one warning.
+void warn_once(const Part& in, std::string text) {
+  if (std::ranges::find(in.warnings, text) == in.warnings.end()) in.warnings.push_back(std::move(text));
+}
+
 std::uint64_t capability_set(const Part& in, const std::vector<std::string>& names) {
   std::uint64_t set = 0;
   for (const std::string& name : names) {
@@ -66,7 +71,7 @@ std::uint64_t capability_set(const Part& in, const std::vector<std::string>& nam
     if (number && *number <= in.facts.last_capability)
       set |= kernel::capability_bit(*number);
     else
-      in.warnings.push_back(fmt::format("capability {} is unknown to this kernel and left out", printable(name)));
+      warn_once(in, fmt::format("capability {} is unknown to this kernel and left out", printable(name)));
   }
   return set;
 }

@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "runtime/plan/bpf_assembler.hpp"
+#include "runtime/plan/plan_builder.hpp"
 #include "runtime/plan/seccomp_names.hpp"
 #include "runtime/seccomp_profile.hpp"
 
@@ -100,6 +101,8 @@ void check_listener(const oci::LinuxSeccomp& profile) {
   if (!profile.listener_path.empty() && !profile.listener_path.starts_with('/'))
     fail(ErrorKind::invalid_argument, "linux.seccomp.listenerPath: \"{}\" is not an absolute path",
          printable(profile.listener_path));
+  checked_text(profile.listener_path, "linux.seccomp.listenerPath");
+  checked_text(profile.listener_metadata, "linux.seccomp.listenerMetadata");
   for (const auto& entry : profile.syscalls)
     if (notifies(entry) && std::ranges::find(entry.names, "write") != entry.names.end())
       fail(ErrorKind::unsupported, "linux.seccomp.syscalls: SCMP_ACT_NOTIFY cannot be used for write");

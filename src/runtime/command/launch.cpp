@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/resctrl.hpp"
 #include "oci/runtime_spec_json.hpp"
 #include "runtime/command/hooks.hpp"
 #include "runtime/command/seccomp_agent.hpp"
@@ -53,9 +54,26 @@ BundleSpec load_bundle(const std::string& bundle) {
   if (!out.spec.root || out.spec.root->path.empty()) fail(ErrorKind::invalid_argument, "root.path: missing");
   const std::string& path = out.spec.root->path;
   out.rootfs = path.starts_with('/') ? path : out.bundle + "/" + path;
+  complete_mappings(out.spec);
   check_hooks(out.spec);
   return out;
 }
+
+// Asked only when it matters: reading the table of mounts takes time.
+HostFacts host_facts_for(const oci::RuntimeSpec& spec) {
+  HostFacts facts = gather_host_facts(DeviceNodes::left_out);
+  if (spec.linux_ && spec.linux_->intel_rdt) facts.resctrl = kernel::find_resctrl();
+  return facts;
+}
+
+namespace {
+
+void remove_resctrl_of(const oci::RuntimeSpec& spec, const std::string& id) {
+  if (!spec.linux_ || !spec.linux_->intel_rdt) return;
+  for (const std::string& path : resctrl_leftovers(spec, kernel::find_resctrl(), id)) kernel::remove_resctrl(path);
+}
+
+}  // namespace
 
 RootfsSource rootfs_of(const BundleSpec& bundle) {
   RootfsSource source;
@@ -124,7 +142,8 @@ void NewContainer::prepare_plan() {
   options.no_new_keyring = request_.no_new_keyring;
   options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
   options.bundle = bundle_.bundle;
-  plan_ = make_plan(bundle_.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle_), options);
+  options.container_id = state_.id;
+  plan_ = make_plan(bundle_.spec, host_facts_for(bundle_.spec), rootfs_of(bundle_), options);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
 }
@@ -198,6 +217,7 @@ void destroy(const Context& context, const ContainerState& state) {
   std::vector<std::string> failures;
   try {
     const oci::RuntimeSpec spec = context.states.load_spec(state.id);
+    remove_resctrl_of(spec, state.id);
     if (spec.hooks) failures = try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop");
   } catch (const Error&) {
     // It never got a configuration: nothing to run.

@@ -8,6 +8,7 @@
 #include "kernel/cgroups.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/container.hpp"
+#include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
 
@@ -18,6 +19,7 @@ struct BundleSpec {
 };
 BundleSpec load_bundle(const std::string& bundle);
 RootfsSource rootfs_of(const BundleSpec& bundle);
+HostFacts host_facts_for(const oci::RuntimeSpec& spec);
 
 // linux.resources as the kernel module takes them; Error{invalid_argument} names what is wrong.
 kernel::CgroupLimits limits_of(const oci::Linux& os);

@@ -67,6 +67,62 @@ UniqueFd make_user_namespace(const std::string& uid_map, const std::string& gid_
   return holder.open_namespace();
 }
 
+namespace {
+
+// A child that has joined the namespace and only waits to be killed.
+class Visitor {
+ public:
+  explicit Visitor(int user_namespace) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) fail_errno("pipe");
+    const UniqueFd reader(ends[0]);
+    UniqueFd writer(ends[1]);
+    pid_ = ::fork();
+    if (pid_ < 0) fail_errno("fork");
+    if (pid_ == 0) stay_in(user_namespace, writer.get());
+    writer.reset();
+    int number = 0;
+    // End of file: it was killed.
+    if (::read(reader.get(), &number, sizeof number) != sizeof number) number = ESRCH;
+    if (number == 0) return;
+    end();
+    throw Error::from_errno(number, "join the user namespace to read its maps");
+  }
+  ~Visitor() { end(); }
+  Visitor(const Visitor&) = delete;
+  Visitor& operator=(const Visitor&) = delete;
+
+  std::string map(const char* file) const {
+    return read_file(open_trusted(fmt::format("/proc/{}/{}", pid_, file), O_RDONLY).get(), kMaxMap);
+  }
+
+ private:
+  // 340 lines of three numbers.
+  static constexpr std::size_t kMaxMap = 64 * 1024;
+
+  [[noreturn]] static void stay_in(int user_namespace, int link) {
+    const int number = ::setns(user_namespace, CLONE_NEWUSER) == 0 ? 0 : errno;
+    if (::write(link, &number, sizeof number) != sizeof number) ::_exit(1);
+    for (;;) ::pause();
+  }
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = -1;
+  }
+
+  pid_t pid_ = -1;
+};
+
+}  // namespace
+
+UserNamespaceMaps read_user_namespace(int user_namespace) {
+  const Visitor visitor(user_namespace);
+  return {visitor.map("uid_map"), visitor.map("gid_map")};
+}
+
 std::shared_ptr<const UniqueFd> UserNamespaces::get(const std::string& uid_map, const std::string& gid_map) {
   const std::lock_guard lock(mutex_);
   const auto key = std::pair(uid_map, gid_map);

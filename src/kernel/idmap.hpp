@@ -19,6 +19,14 @@ namespace bryo::kernel {
 // A user namespace with these maps and no process in it.
 UniqueFd make_user_namespace(const std::string& uid_map, const std::string& gid_map);
 
+// The maps of a user namespace of somebody else's, as this process' own namespace counts: the texts of uid_map and
+// gid_map. A short-lived child joins it. For single-threaded programs; needs the rights to join.
+struct UserNamespaceMaps {
+  std::string uid;
+  std::string gid;
+};
+UserNamespaceMaps read_user_namespace(int user_namespace);
+
 class UserNamespaces {
  public:
   std::shared_ptr<const UniqueFd> get(const std::string& uid_map, const std::string& gid_map);

@@ -82,6 +82,7 @@ LaunchPlan full_plan() {
   p.terminal = true;
   p.rows = 24;
   p.columns = 80;
+  plan.resctrl = ResctrlPlan{"/r/c", true, {"L3:0=1"}, "m"};
   plan.warnings = {"w"};
   return plan;
 }

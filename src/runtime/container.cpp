@@ -8,6 +8,7 @@
 #include "kernel/capabilities.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/resctrl.hpp"
 #include "runtime/launch_inputs.hpp"
 #include "runtime/launcher_link.hpp"
 #include "runtime/prepare_mounts.hpp"
@@ -238,6 +239,9 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
     write_map(pid, "gid_map", plan.maps.gid);
     write_map(pid, "uid_map", plan.maps.uid);
   }
+  if (plan.resctrl)
+    kernel::enter_resctrl({plan.resctrl->path, plan.resctrl->may_make, plan.resctrl->schemata, plan.resctrl->monitor},
+                          pid);
   child_inputs.raise_limits(pid);
   set_oom_score(pid, plan.process, state->warnings);
   if (!plan.process.terminal) own_pipes(inputs.stdio, host_id(plan.maps.uid, plan.process.uid));

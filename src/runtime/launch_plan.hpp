@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -234,6 +235,15 @@ using Step = std::variant<AttachRoot, EnterRoot, AttachSource, MountFilesystem, 
                           MakeLink, MakeNode, SetSysctl, SetHostname, SetDomainname, SetTimeOffset, RaiseLoopback,
                           RootReadOnly, OpenTerminal>;
 
+// Intel's class of service that the container's first process enters (kernel/resctrl.hpp).
+struct ResctrlPlan {
+  std::string path;
+  bool may_make = false;
+  std::vector<std::string> schemata;
+  std::string monitor;
+  bool operator==(const ResctrlPlan&) const = default;
+};
+
 struct LaunchPlan {
   std::vector<NamespacePlan> namespaces;
   // Of the container's user namespace. Given exactly when there is one, made or joined.
@@ -242,6 +252,7 @@ struct LaunchPlan {
   std::vector<Source> sources;
   std::vector<Step> steps;
   ProcessPlan process;
+  std::optional<ResctrlPlan> resctrl;
   // What make_plan had to leave out or change; the launcher reports them with its own.
   std::vector<std::string> warnings;
 

@@ -36,6 +36,7 @@ struct HostFacts {
   // Nodes of the host's /dev for privileged containers; names relative to /dev, owners as the host counts.
   std::vector<DeviceNode> devices;
   bool host_mqueue = false;  // /dev/mqueue is mounted
+  std::string resctrl;       // where Intel's resctrl is mounted; asked for only when a spec wants it
 };
 
 // The caller is not in the initial user namespace, which maps every id onto itself.
@@ -60,7 +61,17 @@ struct PlanOptions {
   std::optional<std::uint64_t> default_seccomp;
   // Where config.json lies: sources of binds may be relative to it. Empty: they must be absolute.
   std::string bundle;
+  // Names what is made for this container alone (resctrl).
+  std::string container_id;
 };
+
+// The maps of a user namespace that is joined by path, written into the spec when it names none: what else needs them
+// (devices, volumes, the owner of /dev) reads them there. Asks the kernel, so it comes before make_plan.
+void complete_mappings(oci::RuntimeSpec& spec);
+
+// Directories of resctrl that were made for this container: what `delete` removes.
+std::vector<std::string> resctrl_leftovers(const oci::RuntimeSpec& spec, const std::string& resctrl,
+                                           const std::string& container_id);
 
 LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,
                      const PlanOptions& options = {});

@@ -225,11 +225,135 @@ TEST(MakePlan, RefusalsNameTheField) {
   spec.linux_->devices = {{"/dev/x", "z", 1, 1, {}, {}, {}}};
   EXPECT_THAT(failure(spec), HasSubstr("linux.devices[0].type"));
   spec = default_spec();
-  spec.mounts[1].destination = "relative";
+  spec.mounts[1].destination = "";
   EXPECT_THAT(failure(spec), HasSubstr("mounts[1].destination"));
   spec = default_spec();
   spec.process->apparmor_profile = "p";
   EXPECT_THAT(failure(spec), HasSubstr("AppArmor is not enabled"));
+}
+
+// --- mounts ---
+
+LaunchPlan plan_with(const oci::Mount& mount, const std::string& bundle = "") {
+  oci::RuntimeSpec spec = default_spec();
+  spec.mounts = {mount};
+  PlanOptions options;
+  options.bundle = bundle;
+  return make_plan(spec, plain_facts(), root(), options);
+}
+
+std::string refusal_of(const oci::Mount& mount) {
+  oci::RuntimeSpec spec = default_spec();
+  spec.mounts = {mount};
+  return failure(spec);
+}
+
+TEST(MakePlan, PathsOfMountsMayBeRelative) {
+  const LaunchPlan plan = plan_with({"a/../m", "none", "data/./x", {"rbind"}, {}, {}}, "/bundle");
+  EXPECT_EQ(std::get<BindSource>(plan.sources[0]).path, "/bundle/data/x");
+  EXPECT_THAT(to_text(plan), HasSubstr("attach source 0 on /m\n"));
+  EXPECT_THAT(to_text(plan), HasSubstr("warning mounts[0].destination: a/../m is relative"));
+  EXPECT_THAT(refusal_of({"/m", "none", "data", {"rbind"}, {}, {}}),
+              HasSubstr("mounts[0].source: data is not absolute"));
+}
+
+TEST(MakePlan, RecursiveAttributesAreForTheTreeOrForAllThatIsThere) {
+  const LaunchPlan bound = plan_with(bind("/d", "/m", {"rbind", "rro", "nosuid", "rnodev", "rsuid"}));
+  const MountAttributes& attributes = std::get<BindSource>(bound.sources[0]).attributes;
+  EXPECT_EQ(attributes.set, std::uint64_t{MOUNT_ATTR_NOSUID});
+  EXPECT_EQ(attributes.set_recursive, std::uint64_t{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV});
+  EXPECT_EQ(attributes.clear_recursive, std::uint64_t{MOUNT_ATTR_NOSUID});
+  EXPECT_THAT(to_text(plan_with({"/t", "tmpfs", "tmpfs", {"rro", "size=1m", "sync", "loud", "iversion"}, {}, {}})),
+              HasSubstr("mount tmpfs on /t (size=1m,sync) ro\n"));
+}
+
+TEST(MakePlan, RemountMountsNothing) {
+  const LaunchPlan plan = plan_with({"/m", "bind", "/d", {"bind", "remount", "ro", "nosuid"}, {}, {}});
+  EXPECT_TRUE(plan.sources.empty());
+  EXPECT_THAT(to_text(plan), HasSubstr("change /m ro nosuid\n"));
+  EXPECT_THAT(refusal_of({"/m", "tmpfs", "", {"remount", "size=1m"}, {}, {}}), HasSubstr("mounts[0].options: remount"));
+}
+
+TEST(MakePlan, OptionsThatSayNothingAboutAMountAreRefused) {
+  EXPECT_THAT(refusal_of({"/m", "tmpfs", "", {"idmap"}, {}, {}}), HasSubstr("mounts[0]: only bind mounts"));
+  EXPECT_THAT(refusal_of(bind("/d", "/m", {"rbind", "tmpcopyup"})), HasSubstr("mounts[0].options: tmpcopyup"));
+  EXPECT_THAT(refusal_of({"/m", "bind", "/d", {"bind"}, {{0, 1, 0}}, {{0, 1, 1}}}), HasSubstr("mounts[0].uidMappings"));
+  EXPECT_THAT(refusal_of({"", "tmpfs", "", {}, {}, {}}), HasSubstr("mounts[0].destination: missing"));
+  EXPECT_THAT(to_text(plan_with({"/m", "tmpfs", "", {"tmpcopyup"}, {}, {}})), HasSubstr("(copy up)"));
+}
+
+TEST(MakePlan, RootfsPropagation) {
+  oci::RuntimeSpec spec = default_spec();
+  const auto last_line = [&](const std::string& value) {
+    spec.linux_->rootfs_propagation = value;
+    return to_text(make_plan(spec, plain_facts(), root()));
+  };
+  EXPECT_THAT(last_line("rshared"), HasSubstr("pivot_root rshared\n"));
+  EXPECT_THAT(last_line("slave"), HasSubstr("pivot_root slave\n"));
+  EXPECT_THAT(last_line("rprivate"), HasSubstr("pivot_root\n"));
+}
+
+TEST(MakePlan, MountLabelIsTheContextOfOurFileSystems) {
+  oci::RuntimeSpec spec = default_spec();
+  spec.linux_->mount_label = "u:o:t:s0";
+  EXPECT_THAT(failure(spec), HasSubstr("linux.mountLabel: SELinux is not enabled"));
+  HostFacts facts = plain_facts();
+  facts.selinux = true;
+  const std::string text = to_text(make_plan(spec, facts, root()));
+  EXPECT_THAT(text, HasSubstr("size=65536k,context=u:o:t:s0) owner"));
+  EXPECT_THAT(text, HasSubstr("gid=5,context=u:o:t:s0)"));
+}
+
+TEST(MakePlan, ClassesOfServiceAreIntels) {
+  oci::RuntimeSpec spec = default_spec();
+  spec.linux_->intel_rdt = oci::LinuxIntelRdt{"", "L3:0=7f", "MB:0=50", false, true};
+  EXPECT_THAT(failure(spec), HasSubstr("linux.intelRdt: no resctrl"));
+  HostFacts facts = plain_facts();
+  facts.resctrl = "/sys/fs/resctrl";
+  PlanOptions options;
+  options.container_id = "box";
+  const auto text = [&] { return to_text(make_plan(spec, facts, root(), options)); };
+  EXPECT_THAT(text(), HasSubstr("resctrl /sys/fs/resctrl/box (made if missing) (L3:0=7f,MB:0=50) monitored as box\n"));
+  EXPECT_EQ(resctrl_leftovers(spec, facts.resctrl, "box"), std::vector<std::string>{"/sys/fs/resctrl/box"});
+  spec.linux_->intel_rdt = oci::LinuxIntelRdt{"named", "", "", true, false};
+  EXPECT_THAT(text(), HasSubstr("resctrl /sys/fs/resctrl/named monitored as box\n")) << "it must be there";
+  EXPECT_EQ(resctrl_leftovers(spec, facts.resctrl, "box"),
+            std::vector<std::string>{"/sys/fs/resctrl/named/mon_groups/box"});
+  spec.linux_->intel_rdt = oci::LinuxIntelRdt{"/", "", "", false, false};
+  EXPECT_THAT(text(), HasSubstr("resctrl /sys/fs/resctrl\n"));
+  EXPECT_TRUE(resctrl_leftovers(spec, facts.resctrl, "box").empty());
+  for (const char* name : {"../x", "a/b", ".."}) {
+    spec.linux_->intel_rdt->clos_id = name;
+    EXPECT_THAT(failure(spec, facts), HasSubstr("linux.intelRdt.closID")) << name;
+  }
+  spec.linux_->intel_rdt = oci::LinuxIntelRdt{"x", "", "L3:0=1", false, false};
+  EXPECT_THAT(failure(spec, facts), HasSubstr("linux.intelRdt.memBwSchema"));
+}
+
+TEST(MakePlan, SchedulersThatTheKernelWouldRefuse) {
+  const auto with = [](const oci::Scheduler& scheduler) {
+    oci::RuntimeSpec spec = default_spec();
+    spec.process->scheduler = scheduler;
+    return failure(spec);
+  };
+  EXPECT_THAT(with({"SCHED_OTHER", 20, 0, {}, 0, 0, 0}), HasSubstr("process.scheduler.nice"));
+  EXPECT_THAT(with({"SCHED_OTHER", 0, 1, {}, 0, 0, 0}), HasSubstr("process.scheduler.priority"));
+  EXPECT_THAT(with({"SCHED_RR", 0, 100, {}, 0, 0, 0}), HasSubstr("process.scheduler.priority"));
+  EXPECT_THAT(with({"SCHED_DEADLINE", 0, 0, {}, 3, 2, 0}), HasSubstr("SCHED_DEADLINE wants"));
+  EXPECT_THAT(with({"SCHED_DEADLINE", 0, 0, {}, 1, 2, 3}), HasSubstr("no error"));
+  EXPECT_THAT(with({"SCHED_FIFO", 0, 99, {}, 0, 0, 0}), HasSubstr("no error"));
+}
+
+TEST(MakePlan, ListsOfCpus) {
+  oci::RuntimeSpec spec = default_spec();
+  const auto with = [&](const std::string& text) {
+    spec.process->exec_cpu_affinity = oci::ExecCpuAffinity{text, ""};
+    return make_exec_plan(*spec.process, spec, plain_facts()).process.initial_cpus;
+  };
+  EXPECT_EQ(with("0-3,7"), CpuSet{0x8f});
+  EXPECT_EQ(with("64"), (CpuSet{0, 1}));
+  EXPECT_EQ(with(""), CpuSet{});
+  for (const char* bad : {"x", "3-1", "-1", "1-", ",", "0x1", "9000", "1,,2"}) EXPECT_THROW(with(bad), Error) << bad;
 }
 
 TEST(MakePlan, MapsAreChecked) {

@@ -124,7 +124,11 @@ auto plan_fields(T&) requires std::is_same_v<std::remove_const_t<T>, RaiseLoopba
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, LaunchPlan> {
-  return std::tie(v.namespaces, v.maps, v.rootfs, v.sources, v.steps, v.process, v.warnings);
+  return std::tie(v.namespaces, v.maps, v.rootfs, v.sources, v.steps, v.process, v.resctrl, v.warnings);
+}
+template <typename T>
+auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ResctrlPlan> {
+  return std::tie(v.path, v.may_make, v.schemata, v.monitor);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ExecPlan> {

@@ -199,6 +199,10 @@ std::string to_text(const LaunchPlan& plan) {
     out += fmt::format("  {}\n", std::visit([](const auto& s) { return text(s); }, step));
   out += "process\n";
   add_process(plan.process, out);
+  if (plan.resctrl)
+    out += fmt::format("resctrl {}{}{}{}\n", plan.resctrl->path, plan.resctrl->may_make ? " (made if missing)" : "",
+                       options_text(plan.resctrl->schemata),
+                       plan.resctrl->monitor.empty() ? "" : " monitored as " + plan.resctrl->monitor);
   for (const std::string& warning : plan.warnings) out += fmt::format("warning {}\n", warning);
   return out;
 }

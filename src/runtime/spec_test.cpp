@@ -79,6 +79,34 @@ TEST_F(SpecTest, JoinedMountNamespaceUnderANewMapIsRefused) {
   EXPECT_THAT(failure_of(spec, directory(root_)), HasSubstr("joined only together with its user namespace"));
 }
 
+TEST_F(SpecTest, MapsOfAJoinedUserNamespaceNeedNotBeSaid) {
+  oci::RuntimeSpec first_spec = shell_spec("sleep 100");
+  map_ids(first_spec);
+  RootfsSource source = directory(root_);
+  source.kind = RootfsSource::Kind::idmapped_directory;
+  Launched first(first_spec, source);
+  first.start();
+  oci::RuntimeSpec spec = shell_spec("id -u; cat /proc/self/uid_map; echo x > /dev/null && echo device");
+  spec.linux_->namespaces.push_back({"user", fmt::format("/proc/{}/ns/user", first.container().pid())});
+  for (auto& entry : spec.linux_->namespaces)
+    if (entry.type == "network") entry.path = fmt::format("/proc/{}/ns/net", first.container().pid());
+  EXPECT_THAT(failure_of(spec, source), HasSubstr("needs both"));
+  complete_mappings(spec);
+  ASSERT_EQ(spec.linux_->uid_mappings.size(), 1U);
+  EXPECT_EQ(spec.linux_->uid_mappings[0], (oci::LinuxIdMapping{0, kMapBase, 65536}));
+  EXPECT_EQ(spec.linux_->gid_mappings, spec.linux_->uid_mappings);
+  EXPECT_THAT(run(spec, source).output, HasSubstr("device\n"));
+  // Said, they are left as they are; and a path that is no user namespace is an error.
+  spec.linux_->uid_mappings[0].size = 7;
+  complete_mappings(spec);
+  EXPECT_EQ(spec.linux_->uid_mappings[0].size, 7U);
+  spec.linux_->uid_mappings.clear();
+  spec.linux_->gid_mappings.clear();
+  for (auto& entry : spec.linux_->namespaces)
+    if (entry.type == "user") entry.path = "/proc/self/ns/net";
+  EXPECT_THROW(complete_mappings(spec), Error);
+}
+
 // --- process ---
 
 TEST_F(SpecTest, ExecRunsOnTheCpusAskedFor) {

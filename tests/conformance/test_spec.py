@@ -496,3 +496,30 @@ def test_seccomp_agent_that_is_not_there(runtime, bundle, agent, change):
     assert status != 0 and "must not run" not in output
     if runtime.name == "bryo-oci":
         assert "linux.seccomp.listenerPath" in output
+
+
+# --- memory ---
+
+
+def peak(runtime, bundle):
+    """Peak resident size in KiB of the runtime's own processes and the container's (a static busybox, smaller than any of them)."""
+    bundle.process["args"] = ["true"]
+    bundle.save()
+    # A small program starts it: a process counts what it was before execve, too.
+    done = subprocess.run(["busybox", "time", "-v", *runtime.command, "run", "--bundle", str(bundle.path), "case"], input=b"", capture_output=True, timeout=20)
+    assert done.returncode == 0, done.stderr.decode()
+    return int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", done.stderr.decode()).group(1))
+
+
+@pytest.mark.parametrize("limit", [4 << 20, 1 << 20])
+def test_starts_with_little_memory(runtime, bundle, limit):
+    if runtime.name == "runc" and limit < 4 << 20:
+        pytest.skip("runc's own init needs more")
+    bundle.linux["resources"] = {"memory": {"limit": limit}}
+    for _ in range(5):
+        assert runtime.run(bundle, "echo ran") == (0, "ran\n")
+
+
+def test_peak_memory_is_not_above_cruns(tmp, bundle):
+    sizes = {name: min(peak(Runtime(name, tmp / name), bundle) for _ in range(3)) for name in ("crun", "bryo-oci")}
+    assert sizes["bryo-oci"] <= sizes["crun"], sizes

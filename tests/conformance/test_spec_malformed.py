@@ -94,7 +94,8 @@ def read(path):
 @pytest.fixture
 def bundle(tmp):
     (tmp / "b").mkdir()
-    return Bundle(tmp / "b")
+    yield Bundle(tmp / "b")
+    Runtime("bryo-oci", tmp / "state")("delete", "--force", "case")
 
 
 def refused(tmp, bundle, named):

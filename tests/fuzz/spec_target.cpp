@@ -19,6 +19,7 @@ runtime::HostFacts capable_host() {
   facts.selinux = true;
   facts.unified_cgroups = true;
   facts.host_mqueue = true;
+  facts.resctrl = "/sys/fs/resctrl";
   return facts;
 }
 
@@ -32,6 +33,7 @@ void check_plans(const oci::RuntimeSpec& spec) {
   runtime::PlanOptions options;
   options.bundle = "/bundle";
   options.cgroup_path = "/c";
+  options.container_id = "c";
   runtime::RootfsSource root;
   root.path = "/bundle/rootfs";
   const runtime::LaunchPlan plan = runtime::make_plan(spec, kFacts, root, options);

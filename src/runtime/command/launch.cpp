@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/resctrl.hpp"
 #include "oci/runtime_spec_json.hpp"
 #include "runtime/command/log.hpp"
 #include "runtime/command/seccomp_agent.hpp"
@@ -49,14 +50,21 @@ bool has_create_hooks(const oci::RuntimeSpec& spec) {
          !hooks.start_container.empty();
 }
 
-void run_poststop_hooks(const Context& context, const ContainerState& state) {
+void remove_resctrl_of(const oci::RuntimeSpec& spec, const std::string& id) {
+  if (!spec.linux_ || !spec.linux_->intel_rdt) return;
+  for (const std::string& path : resctrl_leftovers(spec, kernel::find_resctrl(), id)) kernel::remove_resctrl(path);
+}
+
+// What is left to do once its processes and cgroups are gone.
+void finish(const Context& context, const ContainerState& state) {
   oci::RuntimeSpec spec;
   try {
     spec = context.states.load_spec(state.id);
   } catch (const Error&) {
-    // It never got a configuration: nothing to run.
+    // It never got a configuration: nothing was made of it, and there is nothing to run.
     return;
   }
+  remove_resctrl_of(spec, state.id);
   if (!spec.hooks || spec.hooks->poststop.empty()) return;
   for (const std::string& failure :
        try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
@@ -74,8 +82,16 @@ BundleSpec load_bundle(const std::string& bundle) {
   if (!out.spec.root || out.spec.root->path.empty()) fail(ErrorKind::invalid_argument, "root.path: missing");
   const std::string& path = out.spec.root->path;
   out.rootfs = path.starts_with('/') ? path : out.bundle + "/" + path;
+  complete_mappings(out.spec);
   check_hooks(out.spec);
   return out;
+}
+
+// Asked only when it matters: reading the table of mounts takes time.
+HostFacts host_facts_for(const oci::RuntimeSpec& spec) {
+  HostFacts facts = gather_host_facts(DeviceNodes::left_out);
+  if (spec.linux_ && spec.linux_->intel_rdt) facts.resctrl = kernel::find_resctrl();
+  return facts;
 }
 
 RootfsSource rootfs_of(const BundleSpec& bundle) {
@@ -158,7 +174,8 @@ void NewContainer::prepare_plan() {
   options.mounts_in_order = true;
   options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
   options.bundle = bundle_.bundle;
-  HostFacts facts = gather_host_facts(DeviceNodes::left_out);
+  options.container_id = state_.id;
+  HostFacts facts = host_facts_for(bundle_.spec);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
   if (state_.cgroups && context_.options.rootless && !may_make_cgroup(state_.cgroup_path)) go_without_cgroup();
@@ -289,7 +306,7 @@ void destroy(const Context& context, const ContainerState& state) {
     for (int attempt = 0; attempt < 200 && !cgroup.remove(); ++attempt) ::poll(nullptr, 0, 5);
   }
   stopping_point("cgroup-removed");
-  run_poststop_hooks(context, state);
+  finish(context, state);
   stopping_point("poststop");
   context.states.remove(state.id);
 }

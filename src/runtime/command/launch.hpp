@@ -20,6 +20,7 @@ struct BundleSpec {
 };
 BundleSpec load_bundle(const std::string& bundle);
 RootfsSource rootfs_of(const BundleSpec& bundle);
+HostFacts host_facts_for(const oci::RuntimeSpec& spec);
 
 // linux.resources as the kernel module takes them; Error{invalid_argument} names what is wrong.
 kernel::CgroupLimits limits_of(const oci::Linux& os);

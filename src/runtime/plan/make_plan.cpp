@@ -123,6 +123,7 @@ LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const
   plan_namespaces(builder);
   check_root_source(builder, rootfs);
   check_host(builder);
+  plan_resctrl(builder);
   builder.plan.process =
       plan_process(*spec.process, *spec.linux_, facts, options, builder.plan.maps, builder.plan.warnings);
   plan_steps(builder);

@@ -55,6 +55,7 @@ void plan_devices(PlanBuilder& builder);
 DeviceTreeSource device_tree(const PlanBuilder& builder, const oci::Mount& mount);
 void plan_cgroup_mount(PlanBuilder& builder, const oci::Mount& mount, const std::string& target);
 void plan_sysctls(PlanBuilder& builder);
+void plan_resctrl(PlanBuilder& builder);
 ProcessPlan plan_process(const oci::Process& process, const oci::Linux& os, const HostFacts& facts,
                          const PlanOptions& options, const MapTexts& maps, std::vector<std::string>& warnings);
 MapTexts map_texts(const oci::Linux& os);

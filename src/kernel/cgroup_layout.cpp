@@ -71,6 +71,11 @@ std::string read_mountinfo() {
 
 CgroupLayout CgroupLayout::detect() { return parse(read_mountinfo()); }
 
+const CgroupLayout& CgroupLayout::once() {
+  static const CgroupLayout layout = detect();
+  return layout;
+}
+
 CgroupLayout CgroupLayout::parse(std::string_view mountinfo) {
   std::map<std::string, std::string> hierarchies;
   std::string unified;

@@ -125,7 +125,7 @@ json::Object stats_of(const CgroupDetails& details) {
 class EventPrinter {
  public:
   explicit EventPrinter(const ContainerState& state)
-      : id_(state.id), path_(state.cgroup_path), layout_(kernel::CgroupLayout::detect()) {}
+      : id_(state.id), path_(state.cgroup_path), layout_(kernel::CgroupLayout::once()) {}
 
   void stats() const {
     print({{"type", "stats"}, {"id", id_}, {"data", stats_of(kernel::cgroup_details(layout_, path_))}});

@@ -95,7 +95,7 @@ kernel::ContainerCgroup cgroup_for(const Arguments& arguments, const ContainerSt
   while (below.starts_with('/')) below.erase(0, 1);
   while (below.ends_with('/')) below.pop_back();
   if (below.empty()) return cgroup_of(state);
-  auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path + "/" + below);
+  auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path + "/" + below);
   if (!cgroup.exists())
     fail(ErrorKind::not_found, "--cgroup {}: the container has no such cgroup below {}", printable(below),
          state.cgroup_path);

@@ -208,7 +208,7 @@ void NewContainer::hand_over_terminal() {
 
 void NewContainer::enter_cgroup(LaunchInputs& inputs) {
   if (!state_.cgroups) return;
-  const auto cgroup = kernel::ContainerCgroup::create(kernel::CgroupLayout::detect(), state_.cgroup_path,
+  const auto cgroup = kernel::ContainerCgroup::create(kernel::CgroupLayout::once(), state_.cgroup_path,
                                                       limits_of(*bundle_.spec.linux_));
   cgroup_procs_ = cgroup.open_procs();
   cgroup_directory_ = cgroup.open_directory();
@@ -288,7 +288,7 @@ void run_poststart_hooks(const Context& context, const ContainerState& state, co
 
 kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
   if (!state.cgroups) fail(ErrorKind::unsupported, "the container {} has no cgroup of its own", state.id);
-  return kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+  return kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path);
 }
 
 void destroy(const Context& context, const ContainerState& state) {
@@ -300,7 +300,7 @@ void destroy(const Context& context, const ContainerState& state) {
   }
   stopping_point("killed");
   if (state.cgroups && !state.cgroup_path.empty()) {
-    const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+    const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path);
     if (cgroup.exists()) cgroup.kill_all();
     // Processes that are just dying keep it busy for a moment.
     for (int attempt = 0; attempt < 200 && !cgroup.remove(); ++attempt) ::poll(nullptr, 0, 5);

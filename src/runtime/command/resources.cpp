@@ -99,7 +99,7 @@ kernel::CgroupLimits limits_of(const oci::Linux& os) {
 }
 
 bool may_make_cgroup(const std::string& path) {
-  const auto hierarchies = kernel::used_hierarchies(kernel::CgroupLayout::detect());
+  const auto hierarchies = kernel::used_hierarchies(kernel::CgroupLayout::once());
   return std::ranges::all_of(hierarchies, [&](const std::string& hierarchy) {
     std::string nearest = hierarchy + path;
     while (nearest.size() > hierarchy.size() && ::access(nearest.c_str(), F_OK) != 0) nearest.erase(nearest.rfind('/'));

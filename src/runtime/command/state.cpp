@@ -194,7 +194,7 @@ UniqueFd open_init(const ContainerState& state) {
 Status status_of(const ContainerState& state) {
   if (!open_init(state)) return Status::stopped;
   if (state.cgroups && !state.cgroup_path.empty()) {
-    const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
+    const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path);
     if (cgroup.frozen()) return Status::paused;
   }
   return state.started ? Status::running : Status::created;

@@ -39,7 +39,7 @@ std::uint32_t kernel_version() {
 }
 
 void gather_cgroups(HostFacts& facts) {
-  const kernel::CgroupLayout layout = kernel::CgroupLayout::detect();
+  const kernel::CgroupLayout layout = kernel::CgroupLayout::once();
   facts.unified_cgroups = layout.version() == kernel::CgroupVersion::v2;
   if (facts.unified_cgroups) return;
   // A container is shown the hierarchies that it has a cgroup in.

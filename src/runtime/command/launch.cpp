@@ -301,9 +301,11 @@ void destroy(const Context& context, const ContainerState& state) {
   stopping_point("killed");
   if (state.cgroups && !state.cgroup_path.empty()) {
     const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path);
-    if (cgroup.exists()) cgroup.kill_all();
-    // Processes that are just dying keep it busy for a moment.
-    for (int attempt = 0; attempt < 200 && !cgroup.remove(); ++attempt) ::poll(nullptr, 0, 5);
+    // Usually its processes are gone with its pid namespace; those that are just dying keep it busy for a moment.
+    for (int attempt = 0; attempt < 200 && !cgroup.remove(); ++attempt) {
+      cgroup.kill_all();
+      ::poll(nullptr, 0, 5);
+    }
   }
   stopping_point("cgroup-removed");
   finish(context, state);

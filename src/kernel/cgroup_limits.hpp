@@ -66,4 +66,9 @@ struct CgroupLimits {
   std::map<std::string, std::string> unified;
 };
 
+// v1's scale → v2's. 2…262144 → 1…10000 with 1024 → 100, both defaults (runc's and systemd's curve since 2025).
+std::uint64_t cpu_shares_to_weight(std::uint64_t shares);
+// 10…1000 → 1…10000, linear.
+std::uint64_t io_weight_to_v2(std::uint64_t weight);
+
 }  // namespace bryo::kernel

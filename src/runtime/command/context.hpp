@@ -16,6 +16,7 @@ struct GlobalOptions {
   bool log_json = false;
   bool debug = false;
   bool cgroups = true;
+  bool systemd = false;
   // Refusals of the cgroup file system are no failure, unless limits are asked for.
   bool rootless = false;
 };

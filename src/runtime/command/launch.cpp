@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -150,12 +151,26 @@ NewContainer::~NewContainer() {
   destroy(context_, state_);
 }
 
+SystemdManager connect_to_systemd() { return SystemdManager::connect(::geteuid() != 0); }
+
+// Before anything is made: a host without systemd says so here.
+std::string NewContainer::choose_cgroup() {
+  if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  place_ =
+      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, ::geteuid() == 0 ? "system.slice" : "user.slice");
+  systemd_.emplace(connect_to_systemd());
+  std::string base = systemd_->control_group();
+  while (base.ends_with('/')) base.pop_back();
+  state_.systemd_unit = place_.unit;
+  return base + place_.path;
+}
+
 void NewContainer::prepare_plan() {
   PlanOptions options;
   options.keyring_name = "_ses." + state_.id;
   options.no_new_keyring = request_.no_new_keyring;
   options.mounts_in_order = true;
-  options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  options.cgroup_path = choose_cgroup();
   plan_ = make_plan(bundle_.spec, gather_host_facts(DeviceNodes::left_out), rootfs_of(bundle_), options);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
@@ -184,6 +199,19 @@ bool wants_limits(const oci::Linux& os) {
 
 }  // namespace
 
+// Two containers in one cgroup: the end of one would be the end of both.
+void NewContainer::check_cgroup_free() {
+  if (!state_.cgroups) return;
+  const auto others = cgroup_of(state_).pids().size();
+  if (others == 0) return;
+  // Nor is it ours to clear away.
+  state_.cgroups = false;
+  state_.systemd_unit.clear();
+  fail(ErrorKind::conflict,
+       "linux.cgroupsPath: the cgroup {} is not empty: {} process(es) found; give every container its own",
+       state_.cgroup_path, others);
+}
+
 // Nothing when we are rootless, may make no cgroups, and nobody asked for what they are for.
 std::optional<kernel::ContainerCgroup> NewContainer::make_cgroup() {
   const oci::Linux& os = *bundle_.spec.linux_;
@@ -200,7 +228,7 @@ std::optional<kernel::ContainerCgroup> NewContainer::make_cgroup() {
 }
 
 void NewContainer::enter_cgroup(LaunchInputs& inputs) {
-  if (!state_.cgroups) return;
+  if (!state_.cgroups || systemd_) return;
   const auto made = make_cgroup();
   if (!made) return;
   const kernel::ContainerCgroup& cgroup = *made;
@@ -208,6 +236,23 @@ void NewContainer::enter_cgroup(LaunchInputs& inputs) {
   cgroup_directory_ = cgroup.open_directory();
   for (const UniqueFd& fd : cgroup_procs_) inputs.cgroup.procs.push_back(fd.get());
   inputs.cgroup.directory = cgroup_directory_ ? cgroup_directory_.get() : -1;
+}
+
+void NewContainer::enter_scope() {
+  if (!systemd_) return;
+  const auto layout = kernel::CgroupLayout::detect();
+  const auto resources = bundle_.spec.linux_->resources.value_or(oci::LinuxResources{});
+  try {
+    systemd_->start_unit(place_.unit, scope_properties(place_, state_.id, state_.pid, resources, layout.version()));
+  } catch (const Error&) {
+    // Perhaps somebody else's unit has this name: it is not ours to stop.
+    state_.cgroups = false;
+    state_.systemd_unit.clear();
+    throw;
+  }
+  stopping_point("scope");
+  // systemd made it where it keeps its own books; the rest, and what it has no property for, is ours.
+  if (const auto cgroup = make_cgroup()) cgroup->add(state_.pid);
 }
 
 // Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is
@@ -239,6 +284,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   LaunchInputs inputs;
   inputs.stdio = {0, 1, 2};
   inputs.no_pivot = request_.no_pivot;
+  check_cgroup_free();
   // Before anything else exists: what is written here is what `delete --force` takes away.
   context_.states.save(state_, &bundle_.spec);
   stopping_point("state");
@@ -256,6 +302,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   stopping_point("cloned");
   note_process(!wait_for_start_command);
   stopping_point("noted");
+  enter_scope();
   run_create_hooks();
   container_->wait_created();
   stopping_point("created");
@@ -284,6 +331,20 @@ kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
   return kernel::ContainerCgroup::open(kernel::CgroupLayout::detect(), state.cgroup_path);
 }
 
+namespace {
+
+// A systemd that does not answer must not keep a container from being deleted.
+void stop_scope(const Context& context, const ContainerState& state) {
+  if (state.systemd_unit.empty()) return;
+  try {
+    connect_to_systemd().stop_unit(state.systemd_unit);
+  } catch (const Error& error) {
+    log_warning(context.options, error.message());
+  }
+}
+
+}  // namespace
+
 void destroy(const Context& context, const ContainerState& state) {
   if (const UniqueFd init = open_init(state)) {
     kernel::send_signal(init.get(), SIGKILL);
@@ -298,6 +359,7 @@ void destroy(const Context& context, const ContainerState& state) {
     // Processes that are just dying keep it busy for a moment.
     for (int attempt = 0; attempt < 200 && !cgroup.remove(); ++attempt) ::poll(nullptr, 0, 5);
   }
+  stop_scope(context, state);
   stopping_point("cgroup-removed");
   run_poststop_hooks(context, state);
   stopping_point("poststop");

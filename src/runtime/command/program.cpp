@@ -56,7 +56,8 @@ void print_help() {
       "  --log-format text|json  how (default text)\n"
       "  --rootless true|false|auto\n"
       "                          go without cgroups where they are refused (default auto)\n"
-      "  --cgroup-manager cgroupfs|disabled\n"
+      "  --systemd-cgroup        ask systemd for cgroups; linux.cgroupsPath is slice:prefix:name\n"
+      "  --cgroup-manager cgroupfs|systemd|disabled\n"
       "  --debug, --version, --help\n");
 }
 
@@ -89,10 +90,10 @@ GlobalOptions read_options(const Arguments& arguments) {
   out.log_json = format == "json";
   out.debug = arguments.has("debug");
   const std::string manager = arguments.value("cgroup-manager", "cgroupfs");
-  if (manager != "cgroupfs" && manager != "disabled")
-    fail(ErrorKind::unsupported, "cgroup manager {} is not supported (cgroupfs, disabled)", manager);
-  out.cgroups = manager == "cgroupfs";
-  if (arguments.has("systemd-cgroup")) fail(ErrorKind::unsupported, "--systemd-cgroup is not supported yet");
+  if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled")
+    fail(ErrorKind::unsupported, "cgroup manager {} is not supported (cgroupfs, systemd, disabled)", manager);
+  out.cgroups = manager != "disabled";
+  out.systemd = arguments.has("systemd-cgroup") || manager == "systemd";
   return out;
 }
 

@@ -97,7 +97,7 @@ std::string cgroup_path_of(const oci::Linux& os, const std::string& id) {
   const std::string& given = os.cgroups_path;
   if (given.empty()) return "/" + id;
   if (given.find(':') != std::string::npos)
-    fail(ErrorKind::unsupported, "linux.cgroupsPath: {} is systemd's form; the systemd driver is not supported yet",
+    fail(ErrorKind::invalid_argument, "linux.cgroupsPath: {} is of systemd's form: it needs --systemd-cgroup",
          printable(given));
   for (const std::string_view part : split(given, '/'))
     if (part == "." || part == "..")

@@ -30,6 +30,7 @@ struct ContainerState {
   bool started = false;
   bool cgroups = true;
   std::string cgroup_path;
+  std::string systemd_unit;  // the scope that the cgroup is, with --systemd-cgroup
 };
 
 // Ids are names of directories: letters, digits and "_+-." as runc takes them.
@@ -105,5 +106,6 @@ struct bryo::json::Fields<bryo::runtime::command::ContainerState> {
                                           field("startTime", &T::start_time),
                                           field("started", &T::started),
                                           field("cgroups", &T::cgroups),
-                                          field("cgroupPath", &T::cgroup_path)};
+                                          field("cgroupPath", &T::cgroup_path),
+                                          field("systemdUnit", &T::systemd_unit)};
 };

@@ -257,8 +257,8 @@ void NewContainer::enter_scope() {
 
 // Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is
 // killed in between leaves a process that `delete --force` does not find.
-void NewContainer::note_process(bool started) {
-  state_.pid = container_->pid();
+void NewContainer::note_process(pid_t pid, bool started) {
+  state_.pid = pid;
   const auto stat = kernel::process_stat(state_.pid);
   state_.start_time = stat ? stat->start_time : 0;
   state_.started = started;
@@ -300,7 +300,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
   container_.emplace(Container::begin(plan_, inputs));
   stopping_point("cloned");
-  note_process(!wait_for_start_command);
+  note_process(container_->pid(), !wait_for_start_command);
   stopping_point("noted");
   enter_scope();
   run_create_hooks();
@@ -310,6 +310,20 @@ void NewContainer::launch(bool wait_for_start_command) {
   if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, state_.pid);
   stopping_point("pid-file");
   log_debug(context_.options, fmt::format("container {} created, process {}", state_.id, state_.pid));
+}
+
+std::string NewContainer::prepare_restore() {
+  check_cgroup_free();
+  context_.states.save(state_, &bundle_.spec);
+  if (state_.cgroups && !systemd_) make_cgroup();
+  return context_.states.restored_pid_file(state_.id);
+}
+
+void NewContainer::adopt(pid_t pid) {
+  note_process(pid, true);
+  enter_scope();
+  if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, pid);
+  run_poststart_hooks(context_, state_, bundle_.spec);
 }
 
 void NewContainer::start() {

@@ -50,6 +50,9 @@ class NewContainer {
 
   // Up to the gate; with a gate_listener for `create`.
   void launch(bool wait_for_start_command);
+  // Instead of launch(): state and cgroup for a process that CRIU will make; where it shall write its number.
+  std::string prepare_restore();
+  void adopt(pid_t pid);
   // Opens the gate (run).
   void start();
   void keep() { kept_ = true; }
@@ -68,7 +71,7 @@ class NewContainer {
   void enter_cgroup(LaunchInputs& inputs);
   // The same by systemd, which wants the process first.
   void enter_scope();
-  void note_process(bool started);
+  void note_process(pid_t pid, bool started);
   void run_create_hooks();
   void hand_over_terminal();
 

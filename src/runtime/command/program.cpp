@@ -23,6 +23,7 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"checkpoint", checkpoint_command, "save a running container (with CRIU)"},
     {"create", create_command, "make a container and stop before its program"},
     {"delete", delete_command, "remove what a container left"},
     {"events", events_command, "show what a container uses, and when the OOM killer strikes"},
@@ -33,6 +34,7 @@ constexpr Command kCommands[] = {
     {"pause", pause_command, "freeze all processes of a container"},
     {"plan", plan_command, "show every step that starting a bundle would take"},
     {"ps", ps_command, "show the processes of a container"},
+    {"restore", restore_command, "bring a saved container back (with CRIU)"},
     {"resume", resume_command, "thaw a paused container"},
     {"run", run_command, "create and start a container"},
     {"spec", spec_command, "write a config.json to begin with"},
@@ -54,6 +56,7 @@ void print_help() {
       "  --root DIR              where containers are remembered (default /run/bryo-oci)\n"
       "  --log FILE              write messages there\n"
       "  --log-format text|json  how (default text)\n"
+      "  --criu PROGRAM          for checkpoint and restore (default criu)\n"
       "  --rootless true|false|auto\n"
       "                          go without cgroups where they are refused (default auto)\n"
       "  --systemd-cgroup        ask systemd for cgroups; linux.cgroupsPath is slice:prefix:name\n"
@@ -84,6 +87,7 @@ GlobalOptions read_options(const Arguments& arguments) {
   out.rootless = is_rootless(arguments.value("rootless", "auto"));
   out.root = arguments.value("root", default_root(out.rootless));
   out.log_file = arguments.value("log");
+  out.criu = arguments.value("criu", out.criu);
   const std::string format = arguments.value("log-format", "text");
   if (format != "text" && format != "json")
     fail(ErrorKind::invalid_argument, "invalid log-format: {} (text or json)", format);

@@ -151,7 +151,7 @@ std::string StateDirectory::owner(const std::string& id) const {
 void StateDirectory::remove(const std::string& id) const noexcept {
   try {
     const UniqueFd directory = open(id);
-    for (const char* name : {kStateFile, kSpecFile, kGate, "state.json.new", "config.json.new"})
+    for (const char* name : {kStateFile, kSpecFile, kGate, "restored.pid", "state.json.new", "config.json.new"})
       ::unlinkat(directory.get(), name, 0);
     ::rmdir(path(id).c_str());
   } catch (const Error&) {

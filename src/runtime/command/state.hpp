@@ -51,6 +51,8 @@ class StateDirectory {
   std::string owner(const std::string& id) const;
   void remove(const std::string& id) const noexcept;
 
+  // Where CRIU writes the number of the process that it restored.
+  std::string restored_pid_file(const std::string& id) const { return path(id) + "/restored.pid"; }
   // The socket of `start`: made by create, connected to by start.
   UniqueFd listen_at_gate(const std::string& id) const;
   UniqueFd connect_to_gate(const std::string& id) const;

@@ -30,6 +30,13 @@ struct CgroupHugepages {
   std::uint64_t limit = 0;
 };
 
+// Handles and objects of one RDMA device; nothing set = no limit.
+struct CgroupRdma {
+  std::string device;  // "mlx5_0"
+  std::optional<std::uint32_t> handles;
+  std::optional<std::uint32_t> objects;
+};
+
 struct CgroupLimits {
   // Bytes; -1 = unlimited. memory_swap is memory plus swap, as Docker counts it.
   std::optional<std::int64_t> memory;
@@ -62,6 +69,7 @@ struct CgroupLimits {
   // In order, later rules win. Empty = no device controller at all; otherwise it should begin with deny-all.
   std::vector<CgroupDeviceRule> devices;
   std::vector<CgroupHugepages> hugepages;
+  std::vector<CgroupRdma> rdma;  // v2 only
   // v2 file name → value, written as they are after everything else ("memory.high" → "1000000").
   std::map<std::string, std::string> unified;
 };

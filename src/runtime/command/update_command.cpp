@@ -159,6 +159,7 @@ void merge_resources(oci::LinuxResources& change, oci::LinuxResources& kept) {
     std::erase_if(kept.hugepage_limits, [&](const auto& known) { return known.page_size == page.page_size; });
     kept.hugepage_limits.push_back(page);
   }
+  for (const auto& [device, limit] : change.rdma) kept.rdma[device] = limit;
   for (const auto& [file, value] : change.unified) kept.unified[file] = value;
 }
 

@@ -51,6 +51,13 @@ def test_debug_writes_more(runtime, bundle, tmp):
     assert {"debug"} <= {json.loads(line)["level"] for line in log.read_text().splitlines()}
 
 
+def test_the_root_is_made_with_its_parents(runtime, bundle, tmp):
+    """As containerd names it: below a directory that is not there yet."""
+    runtime.root = tmp / "engine/runtime/moby"
+    runtime.ok("run", "--bundle", bundle.path, "box")
+    assert os.stat(tmp / "engine/runtime").st_mode & 0o777 in (0o700, 0o711)
+
+
 def test_a_missing_program_is_in_the_log_as_engines_look_for_it(runtime, bundle, tmp):
     bundle.run("nope")
     failed = runtime("run", "--bundle", bundle.path, "box", options=["--log", tmp / "log", "--log-format", "json"])

@@ -48,6 +48,12 @@ struct sockaddr_un gate_address(const UniqueFd& directory) {
   return address;
 }
 
+void make_with_parents(const std::string& path) {
+  for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
+    if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", path.substr(0, end));
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", path);
+}
+
 UniqueFd gate_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) fail_errno("socket");
@@ -82,8 +88,12 @@ void check_id(const std::string& id) {
 }
 
 void StateDirectory::create(const std::string& id) const {
-  if (::mkdir(root_.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", root_);
   if (::mkdir(path(id).c_str(), 0700) == 0) return;
+  // The first container of all: engines name a root of several levels that they leave to us.
+  if (errno == ENOENT) {
+    make_with_parents(root_);
+    if (::mkdir(path(id).c_str(), 0700) == 0) return;
+  }
   if (errno == EEXIST) fail(ErrorKind::conflict, "container with given ID already exists: {}", id);
   fail_errno("make {}", path(id));
 }

@@ -30,6 +30,13 @@ struct CgroupHugepages {
   std::uint64_t limit = 0;
 };
 
+// Handles and objects of one RDMA device; nothing set = no limit.
+struct CgroupRdma {
+  std::string device;  // "mlx5_0"
+  std::optional<std::uint32_t> handles;
+  std::optional<std::uint32_t> objects;
+};
+
 struct CgroupLimits {
   // Bytes; -1 = unlimited. memory_swap is memory plus swap, as Docker counts it.
   std::optional<std::int64_t> memory;
@@ -62,8 +69,14 @@ struct CgroupLimits {
   // In order, later rules win. Empty = no device controller at all; otherwise it should begin with deny-all.
   std::vector<CgroupDeviceRule> devices;
   std::vector<CgroupHugepages> hugepages;
+  std::vector<CgroupRdma> rdma;  // v2 only
   // v2 file name → value, written as they are after everything else ("memory.high" → "1000000").
   std::map<std::string, std::string> unified;
 };
+
+// v1's scale → v2's. 2…262144 → 1…10000 with 1024 → 100, both defaults (runc's and systemd's curve since 2025).
+std::uint64_t cpu_shares_to_weight(std::uint64_t shares);
+// 10…1000 → 1…10000, linear.
+std::uint64_t io_weight_to_v2(std::uint64_t weight);
 
 }  // namespace bryo::kernel

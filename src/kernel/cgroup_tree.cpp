@@ -12,9 +12,9 @@
 namespace bryo::kernel {
 namespace {
 
-// hugetlb takes part only where it is mounted; net_cls, perf_event, rdma … have nothing to limit for us.
+// hugetlb takes part only where it is mounted; net_cls, perf_event, net_prio … have nothing to limit for us.
 constexpr std::array kUsedV1 = {"memory", "pids", "cpu", "cpuacct", "cpuset", "devices", "freezer", "blkio", "hugetlb"};
-constexpr std::array kUsedV2 = {"cpu", "cpuset", "io", "memory", "pids", "hugetlb"};
+constexpr std::array kUsedV2 = {"cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma"};
 
 // "/a/b/c" → "/a", "/a/b", "/a/b/c".
 std::vector<std::string> prefixes(const std::string& path) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -155,6 +156,18 @@ void io_v2(const CgroupLimits& limits, Writes& out) {
   add("wiops", limits.io_write_iops, "device write operations");
 }
 
+// "mlx5_0 hca_handle=2 hca_object=max" (cgroup-v2.rst, RDMA).
+void rdma(const CgroupLimits& limits, Writes& out) {
+  const auto number = [](const std::optional<std::uint32_t>& n) { return n ? std::to_string(*n) : std::string("max"); };
+  for (const auto& entry : limits.rdma) {
+    if (entry.device.empty() || entry.device.find_first_of(" \n\t") != std::string::npos)
+      fail(ErrorKind::invalid_argument, "\"{}\" is not the name of an RDMA device", printable(entry.device));
+    out.push_back({"rdma", "rdma.max",
+                   entry.device + " hca_handle=" + number(entry.handles) + " hca_object=" + number(entry.objects),
+                   "RDMA limit"});
+  }
+}
+
 void unified(const CgroupLimits& limits, Writes& out) {
   for (const auto& [file, value] : limits.unified) {
     if (file.empty() || file.front() == '.' || file.find('/') != std::string::npos)
@@ -175,6 +188,7 @@ std::vector<CgroupDeviceRule> closed_device_rules(const std::vector<CgroupDevice
 Writes cgroup_writes_v1(const CgroupLimits& limits) {
   if (!limits.unified.empty())
     fail(ErrorKind::unsupported, "cgroup setting {} needs cgroup v2; this host has v1", limits.unified.begin()->first);
+  if (!limits.rdma.empty()) fail(ErrorKind::unsupported, "RDMA limits need cgroup v2; this host has v1");
   Writes out;
   cpuset(limits, out);
   memory_v1(limits, out);
@@ -195,6 +209,7 @@ Writes cgroup_writes_v2(const CgroupLimits& limits) {
   pids(limits, out);
   io_v2(limits, out);
   hugepages(limits, ".max", out);
+  rdma(limits, out);
   unified(limits, out);
   return out;
 }

@@ -24,9 +24,4 @@ std::vector<CgroupWrite> cgroup_writes_v2(const CgroupLimits& limits);
 // The first rule denies everything: what the caller wrote, or put in front.
 std::vector<CgroupDeviceRule> closed_device_rules(const std::vector<CgroupDeviceRule>& rules);
 
-// 2…262144 → 1…10000 with 1024 → 100, both defaults (runc's and systemd's curve since 2025).
-std::uint64_t cpu_shares_to_weight(std::uint64_t shares);
-// 10…1000 → 1…10000, linear.
-std::uint64_t io_weight_to_v2(std::uint64_t weight);
-
 }  // namespace bryo::kernel

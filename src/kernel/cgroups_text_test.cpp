@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
+#include "kernel/cgroup_details.hpp"
 #include "kernel/cgroup_tree.hpp"
 #include "kernel/cgroup_writes.hpp"
 #include "kernel/cgroups.hpp"
@@ -11,6 +12,7 @@ namespace bryo::kernel {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 // --- the layout, from text ---
 
@@ -81,6 +83,21 @@ TEST(CgroupWrites, V1HasTheFilesOfEachController) {
               ElementsAre("cpuset.cpus=0", "memory.limit_in_bytes=67108864", "memory.memsw.limit_in_bytes=134217728",
                           "cpu.shares=512", "cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000", "pids.max=100",
                           "blkio.throttle.read_bps_device=8:0 1048576", "devices.deny=a", "devices.allow=c 1:3 rwm"));
+}
+
+TEST(CgroupWrites, RdmaIsOneLineADeviceOnV2Only) {
+  CgroupLimits limits;
+  limits.rdma = {{"mlx5_0", 2, std::nullopt}, {"mlx5_1", std::nullopt, 3}};
+  EXPECT_THAT(texts(cgroup_writes_v2(limits)), ElementsAre("rdma.max=mlx5_0 hca_handle=2 hca_object=max",
+                                                           "rdma.max=mlx5_1 hca_handle=max hca_object=3"));
+  EXPECT_THROW(cgroup_writes_v1(limits), Error);
+  limits.rdma = {{"mlx5_0 hca_handle=9", 2, 2}};
+  EXPECT_THROW(cgroup_writes_v2(limits), Error);
+}
+
+TEST(CgroupDetails, CpuListsAreRangesAndNumbers) {
+  EXPECT_THAT(parse_cpu_list("0-2,5\n"), ElementsAre(0, 1, 2, 5));
+  for (const char* bad : {"", "x", "1-", "-1", "70000", "1,,2"}) EXPECT_THAT(parse_cpu_list(bad), IsEmpty()) << bad;
 }
 
 TEST(CgroupWrites, V2SplitsSwapFromMemoryAndConvertsWeights) {

@@ -51,6 +51,13 @@ def test_debug_writes_more(runtime, bundle, tmp):
     assert {"debug"} <= {json.loads(line)["level"] for line in log.read_text().splitlines()}
 
 
+def test_the_root_is_made_with_its_parents(runtime, bundle, tmp):
+    """As containerd names it: below a directory that is not there yet."""
+    runtime.root = tmp / "engine/runtime/moby"
+    runtime.ok("run", "--bundle", bundle.path, "box")
+    assert os.stat(tmp / "engine/runtime").st_mode & 0o777 in (0o700, 0o711)
+
+
 def test_a_missing_program_is_in_the_log_as_engines_look_for_it(runtime, bundle, tmp):
     bundle.run("nope")
     failed = runtime("run", "--bundle", bundle.path, "box", options=["--log", tmp / "log", "--log-format", "json"])
@@ -229,3 +236,118 @@ def test_signals_of_the_foreground_go_to_the_program(runtime, bundle):
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=20)[0] == "got\n" and process.returncode == 3
+
+
+# --- cgroups ---
+
+def test_a_cgroup_in_use_is_refused_and_left_alone(bundle, tmp):
+    """runc does so since 1.2. A failing create must not end the other container."""
+    runtime = Runtime("bryo-oci", tmp / "state")
+    try:
+        bundle.config["linux"]["cgroupsPath"] = "/box"
+        bundle.script("sleep 100")
+        start(runtime, bundle)
+        refused = runtime("run", "--bundle", bundle.path, "other")
+        assert refused.status == 1 and "linux.cgroupsPath: the cgroup /box is not empty" in refused.err
+        assert runtime.status("box") == "running" and os.path.isdir("/sys/fs/cgroup/pids/box")
+        assert runtime.ok("list", "-q").out == "box\n"
+    finally:
+        runtime.remove_all()
+
+
+def test_systemd_cgroups_without_systemd_are_refused_clearly(bundle, tmp):
+    runtime = Runtime("bryo-oci", tmp / "state", "--systemd-cgroup")
+    bundle.config["linux"]["cgroupsPath"] = "system.slice:bryo:box"
+    bundle.save()
+    refused = runtime("run", "--bundle", bundle.path, "box")
+    assert refused.status == 1 and "no systemd answers" in refused.err and "cgroupfs" in refused.err
+    bundle.config["linux"]["cgroupsPath"] = "/plain"
+    bundle.save()
+    refused = runtime("run", "--bundle", bundle.path, "box")
+    assert refused.status == 1 and "slice:prefix:name" in refused.err
+    assert runtime.ok("list", "-q").out == "" and not os.path.exists("/sys/fs/cgroup/pids/system.slice")
+    plain = Runtime("bryo-oci", tmp / "state")
+    bundle.config["linux"]["cgroupsPath"] = "system.slice:bryo:box"
+    bundle.save()
+    assert "needs --systemd-cgroup" in plain("run", "--bundle", bundle.path, "box").err
+
+
+FAKE_SYSTEMD = r"""
+import os, re, socket, struct, sys
+# Just enough of systemd's manager for one scope: answers Get, StartTransientUnit and StopUnit, and moves the process.
+listener = socket.socket(socket.AF_UNIX); listener.bind("/run/systemd/private"); listener.listen(8); print("ready", flush=True)
+
+def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
+def pad(b, to): return b + b"\0" * (-len(b) % to)
+def field(code, kind, value): return bytes([code, 1]) + kind.encode() + b"\0" + value
+def fields(*all):
+    out = b""
+    for one in all: out = pad(out, 8) + one
+    return out
+def message(kind, serial, header, body):
+    head = b"l" + bytes([kind, 0, 1]) + struct.pack("<III", len(body), serial, len(header)) + header
+    return pad(head, 8) + body
+def sig(s): return bytes([len(s)]) + s.encode() + b"\0"
+
+serial = 0
+def reply(c, to, signature, body):
+    global serial; serial += 1
+    c.sendall(message(2, serial, fields(field(5, "u", struct.pack("<I", to)), field(8, "g", sig(signature))), body))
+def removed(c, unit):
+    global serial; serial += 1
+    body = struct.pack("<I", 1) + text("/job/1"); body = pad(body, 4) + text(unit); body = pad(body, 4) + text("done")
+    c.sendall(message(4, serial, fields(field(1, "o", text("/org/freedesktop/systemd1")), field(2, "s", text("org.freedesktop.systemd1.Manager")), field(3, "s", text("JobRemoved")), field(8, "g", sig("uoss"))), body))
+def exactly(c, n):
+    out = b""
+    while len(out) < n:
+        more = c.recv(n - len(out))
+        if not more: raise EOFError
+        out += more
+    return out
+
+while True:
+    c, _ = listener.accept()
+    try:
+        line = b""
+        while not line.endswith(b"\r\n"): line += exactly(c, 1)
+        c.sendall(b"OK 0123\r\n"); exactly(c, 7)
+        while True:
+            head = exactly(c, 16); body, number, size = struct.unpack("<III", head[4:16])
+            rest = exactly(c, (size + 7) // 8 * 8 + body); data = rest[(size + 7) // 8 * 8:]
+            member = re.search(rb"(Get|StartTransientUnit|StopUnit|ResetFailedUnit|SetUnitProperties)\0", rest).group(1).decode()
+            unit = data[4:4 + struct.unpack("<I", data[:4])[0]].decode()
+            print(member, unit, flush=True)
+            if member == "Get": reply(c, number, "v", sig("s") + b"\0" + text("/"))
+            elif member in ("StartTransientUnit", "StopUnit"):
+                reply(c, number, "o", text("/job/1")); removed(c, unit)
+            else: reply(c, number, "", b"")
+    except EOFError: pass
+"""
+
+
+def test_systemd_makes_and_stops_the_scope(bundle, tmp):
+    os.makedirs("/run/systemd", exist_ok=True)
+    systemd = subprocess.Popen(["/usr/bin/python3", "-c", FAKE_SYSTEMD], stdout=subprocess.PIPE, text=True)
+    runtime = Runtime("bryo-oci", tmp / "state", "--systemd-cgroup")
+    try:
+        assert systemd.stdout.readline() == "ready\n"
+        bundle.config["linux"].update(cgroupsPath="a-b.slice:bryo:box", resources={"pids": {"limit": 20}})
+        bundle.script("sleep 100")
+        start(runtime, bundle)
+        pid = runtime.state("box")["pid"]
+        assert os.path.exists("/sys/fs/cgroup/pids/a.slice/a-b.slice/bryo-box.scope/pids.max")
+        with open(f"/proc/{pid}/cgroup") as file:
+            assert ":pids:/a.slice/a-b.slice/bryo-box.scope\n" in file.read()
+        assert runtime("exec", "box", "true").status == 0
+        runtime.ok("update", "--pids-limit", "30", "box")
+        runtime.ok("delete", "--force", "box")
+        assert not os.path.exists("/sys/fs/cgroup/pids/a.slice/a-b.slice/bryo-box.scope")
+        systemd.terminate()
+        told = [line for line in systemd.stdout.read().splitlines() if not line.startswith("Get")]
+        assert told == ["StartTransientUnit bryo-box.scope", "SetUnitProperties bryo-box.scope", "StopUnit bryo-box.scope", "ResetFailedUnit bryo-box.scope"]
+    finally:
+        systemd.kill()
+        systemd.wait()
+        os.unlink("/run/systemd/private")
+        os.rmdir("/run/systemd")
+        runtime.remove_all()

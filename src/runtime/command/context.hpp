@@ -13,9 +13,11 @@ namespace bryo::runtime::command {
 struct GlobalOptions {
   std::string root = "/run/bryo-oci";
   std::string log_file;
+  std::string criu = "criu";
   bool log_json = false;
   bool debug = false;
   bool cgroups = true;
+  bool systemd = false;
   // Refusals of the cgroup file system are no failure, unless limits are asked for.
   bool rootless = false;
 };
@@ -44,6 +46,8 @@ int delete_command(const Context& context, std::span<const std::string> words);
 int pause_command(const Context& context, std::span<const std::string> words);
 int update_command(const Context& context, std::span<const std::string> words);
 int events_command(const Context& context, std::span<const std::string> words);
+int checkpoint_command(const Context& context, std::span<const std::string> words);
+int restore_command(const Context& context, std::span<const std::string> words);
 int resume_command(const Context& context, std::span<const std::string> words);
 int spec_command(const Context& context, std::span<const std::string> words);
 int features_command(const Context& context, std::span<const std::string> words);

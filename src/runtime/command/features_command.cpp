@@ -90,7 +90,7 @@ json::Object linux_features() {
   json::Object out;
   out["namespaces"] = json::Array{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"};
   out["capabilities"] = std::move(capabilities);
-  out["cgroup"] = json::Object{{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", false}};
+  out["cgroup"] = json::Object{{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", true}, {"rdma", true}};
   out["seccomp"] = seccomp();
   out["apparmor"] = enabled;
   out["selinux"] = enabled;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -167,18 +168,33 @@ NewContainer::~NewContainer() {
   destroy(context_, state_);
 }
 
+SystemdManager connect_to_systemd() { return SystemdManager::connect(::geteuid() != 0); }
+
+// Before anything is made: a host without systemd says so here.
+std::string NewContainer::choose_cgroup() {
+  if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  place_ =
+      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, ::geteuid() == 0 ? "system.slice" : "user.slice");
+  systemd_.emplace(connect_to_systemd());
+  std::string base = systemd_->control_group();
+  while (base.ends_with('/')) base.pop_back();
+  state_.systemd_unit = place_.unit;
+  return base + place_.path;
+}
+
 void NewContainer::prepare_plan() {
   PlanOptions options;
   options.keyring_name = "_ses." + state_.id;
   options.no_new_keyring = request_.no_new_keyring;
   options.mounts_in_order = true;
-  options.cgroup_path = cgroup_path_of(*bundle_.spec.linux_, state_.id);
+  options.cgroup_path = choose_cgroup();
   options.bundle = bundle_.bundle;
   options.container_id = state_.id;
   HostFacts facts = host_facts_for(bundle_.spec);
   state_.cgroups = context_.options.cgroups;
   state_.cgroup_path = options.cgroup_path;
-  if (state_.cgroups && context_.options.rootless && !may_make_cgroup(state_.cgroup_path)) go_without_cgroup();
+  if (state_.cgroups && !systemd_ && context_.options.rootless && !may_make_cgroup(state_.cgroup_path))
+    go_without_cgroup();
   if (!state_.cgroups) {
     facts.unified_cgroups = false;
     facts.hierarchies.clear();
@@ -206,8 +222,21 @@ void NewContainer::hand_over_terminal() {
   }
 }
 
-void NewContainer::enter_cgroup(LaunchInputs& inputs) {
+// Two containers in one cgroup: the end of one would be the end of both.
+void NewContainer::check_cgroup_free() {
   if (!state_.cgroups) return;
+  const auto others = cgroup_of(state_).pids().size();
+  if (others == 0) return;
+  // Nor is it ours to clear away.
+  state_.cgroups = false;
+  state_.systemd_unit.clear();
+  fail(ErrorKind::conflict,
+       "linux.cgroupsPath: the cgroup {} is not empty: {} process(es) found; give every container its own",
+       state_.cgroup_path, others);
+}
+
+void NewContainer::enter_cgroup(LaunchInputs& inputs) {
+  if (!state_.cgroups || systemd_) return;
   const auto cgroup = kernel::ContainerCgroup::create(kernel::CgroupLayout::once(), state_.cgroup_path,
                                                       limits_of(*bundle_.spec.linux_));
   cgroup_procs_ = cgroup.open_procs();
@@ -216,10 +245,27 @@ void NewContainer::enter_cgroup(LaunchInputs& inputs) {
   inputs.cgroup.directory = cgroup_directory_ ? cgroup_directory_.get() : -1;
 }
 
+void NewContainer::enter_scope() {
+  if (!systemd_) return;
+  const auto layout = kernel::CgroupLayout::detect();
+  const auto resources = bundle_.spec.linux_->resources.value_or(oci::LinuxResources{});
+  try {
+    systemd_->start_unit(place_.unit, scope_properties(place_, state_.id, state_.pid, resources, layout.version()));
+  } catch (const Error&) {
+    // Perhaps somebody else's unit has this name: it is not ours to stop.
+    state_.cgroups = false;
+    state_.systemd_unit.clear();
+    throw;
+  }
+  stopping_point("scope");
+  // systemd made it where it keeps its own books; the rest, and what it has no property for, is ours.
+  if (const auto cgroup = make_cgroup()) cgroup->add(state_.pid);
+}
+
 // Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is
 // killed in between leaves a process that `delete --force` does not find.
-void NewContainer::note_process(bool started) {
-  state_.pid = container_->pid();
+void NewContainer::note_process(pid_t pid, bool started) {
+  state_.pid = pid;
   const auto stat = kernel::process_stat(state_.pid);
   state_.start_time = stat ? stat->start_time : 0;
   state_.started = started;
@@ -245,6 +291,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   LaunchInputs inputs;
   inputs.stdio = {0, 1, 2};
   inputs.no_pivot = request_.no_pivot;
+  check_cgroup_free();
   // Before anything else exists: what is written here is what `delete --force` takes away.
   context_.states.save(state_, &bundle_.spec);
   stopping_point("state");
@@ -261,8 +308,9 @@ void NewContainer::launch(bool wait_for_start_command) {
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
   container_.emplace(Container::begin(plan_, inputs));
   stopping_point("cloned");
-  note_process(!wait_for_start_command);
+  note_process(container_->pid(), !wait_for_start_command);
   stopping_point("noted");
+  enter_scope();
   run_create_hooks();
   container_->wait_created();
   stopping_point("created");
@@ -270,6 +318,20 @@ void NewContainer::launch(bool wait_for_start_command) {
   if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, state_.pid);
   stopping_point("pid-file");
   log_debug(context_.options, fmt::format("container {} created, process {}", state_.id, state_.pid));
+}
+
+std::string NewContainer::prepare_restore() {
+  check_cgroup_free();
+  context_.states.save(state_, &bundle_.spec);
+  if (state_.cgroups && !systemd_) make_cgroup();
+  return context_.states.restored_pid_file(state_.id);
+}
+
+void NewContainer::adopt(pid_t pid) {
+  note_process(pid, true);
+  enter_scope();
+  if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, pid);
+  run_poststart_hooks(context_, state_, bundle_.spec);
 }
 
 void NewContainer::start() {
@@ -291,6 +353,20 @@ kernel::ContainerCgroup cgroup_of(const ContainerState& state) {
   return kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path);
 }
 
+namespace {
+
+// A systemd that does not answer must not keep a container from being deleted.
+void stop_scope(const Context& context, const ContainerState& state) {
+  if (state.systemd_unit.empty()) return;
+  try {
+    connect_to_systemd().stop_unit(state.systemd_unit);
+  } catch (const Error& error) {
+    log_warning(context.options, error.message());
+  }
+}
+
+}  // namespace
+
 void destroy(const Context& context, const ContainerState& state) {
   if (const UniqueFd init = open_init(state)) {
     kernel::send_signal(init.get(), SIGKILL);
@@ -307,6 +383,7 @@ void destroy(const Context& context, const ContainerState& state) {
       ::poll(nullptr, 0, 5);
     }
   }
+  stop_scope(context, state);
   stopping_point("cgroup-removed");
   finish(context, state);
   stopping_point("poststop");

@@ -8,6 +8,7 @@
 #include "kernel/cgroups.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/hooks.hpp"
+#include "runtime/command/systemd_bus.hpp"
 #include "runtime/container.hpp"
 #include "runtime/make_plan.hpp"
 
@@ -55,6 +56,9 @@ class NewContainer {
 
   // Up to the gate; with a gate_listener for `create`.
   void launch(bool wait_for_start_command);
+  // Instead of launch(): state and cgroup for a process that CRIU will make; where it shall write its number.
+  std::string prepare_restore();
+  void adopt(pid_t pid);
   // Opens the gate (run).
   void start();
   void keep() { kept_ = true; }
@@ -67,9 +71,13 @@ class NewContainer {
  private:
   void prepare_plan();
   void go_without_cgroup();
+  std::string choose_cgroup();
+  void check_cgroup_free();
   // Makes the cgroup and lets the child in.
   void enter_cgroup(LaunchInputs& inputs);
-  void note_process(bool started);
+  // The same by systemd, which wants the process first.
+  void enter_scope();
+  void note_process(pid_t pid, bool started);
   void run_create_hooks();
   void hand_over_terminal();
 
@@ -80,6 +88,8 @@ class NewContainer {
   LaunchPlan plan_;
   std::vector<UniqueFd> cgroup_procs_;
   UniqueFd cgroup_directory_;
+  std::optional<SystemdManager> systemd_;
+  SystemdPlace place_;
   std::optional<CreateHooks> hooks_;
   std::optional<Container> container_;
   UniqueFd terminal_;
@@ -92,6 +102,8 @@ int preserved_descriptors(const Arguments& arguments, int before);
 void write_pid_file(const std::string& path, pid_t pid);
 // Sends a terminal's master to a listening socket, as runc does (name of the terminal beside it).
 void send_to_console_socket(const std::string& socket_path, int master);
+// The manager that has its unit.
+SystemdManager connect_to_systemd();
 // The cgroup that it has (or had); Error{unsupported} when it was made without one.
 kernel::ContainerCgroup cgroup_of(const ContainerState& state);
 // Failures are warnings.

@@ -24,6 +24,7 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"checkpoint", checkpoint_command, "save a running container (with CRIU)"},
     {"create", create_command, "make a container and stop before its program"},
     {"delete", delete_command, "remove what a container left"},
     {"events", events_command, "show what a container uses, and when the OOM killer strikes"},
@@ -34,6 +35,7 @@ constexpr Command kCommands[] = {
     {"pause", pause_command, "freeze all processes of a container"},
     {"plan", plan_command, "show every step that starting a bundle would take"},
     {"ps", ps_command, "show the processes of a container"},
+    {"restore", restore_command, "bring a saved container back (with CRIU)"},
     {"resume", resume_command, "thaw a paused container"},
     {"run", run_command, "create and start a container"},
     {"spec", spec_command, "write a config.json to begin with"},
@@ -55,9 +57,11 @@ void print_help() {
       "  --root DIR              where containers are remembered (default /run/bryo-oci)\n"
       "  --log FILE              write messages there\n"
       "  --log-format text|json  how (default text)\n"
+      "  --criu PROGRAM          for checkpoint and restore (default criu)\n"
       "  --rootless true|false|auto\n"
       "                          go without cgroups where they are refused (default auto)\n"
-      "  --cgroup-manager cgroupfs|disabled\n"
+      "  --systemd-cgroup        ask systemd for cgroups; linux.cgroupsPath is slice:prefix:name\n"
+      "  --cgroup-manager cgroupfs|systemd|disabled\n"
       "  --debug, --version, --help\n");
 }
 
@@ -81,16 +85,17 @@ GlobalOptions read_options(const Arguments& arguments) {
   out.rootless = is_rootless(arguments.value("rootless", "auto"));
   out.root = arguments.value("root", default_root(out.rootless));
   out.log_file = arguments.value("log");
+  out.criu = arguments.value("criu", out.criu);
   const std::string format = arguments.value("log-format", "text");
   if (format != "text" && format != "json")
     fail(ErrorKind::invalid_argument, "invalid log-format: {} (text or json)", format);
   out.log_json = format == "json";
   out.debug = arguments.has("debug");
   const std::string manager = arguments.value("cgroup-manager", "cgroupfs");
-  if (manager != "cgroupfs" && manager != "disabled")
-    fail(ErrorKind::unsupported, "cgroup manager {} is not supported (cgroupfs, disabled)", manager);
-  out.cgroups = manager == "cgroupfs";
-  if (arguments.has("systemd-cgroup")) fail(ErrorKind::unsupported, "--systemd-cgroup is not supported yet");
+  if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled")
+    fail(ErrorKind::unsupported, "cgroup manager {} is not supported (cgroupfs, systemd, disabled)", manager);
+  out.cgroups = manager != "disabled";
+  out.systemd = arguments.has("systemd-cgroup") || manager == "systemd";
   return out;
 }
 

@@ -81,6 +81,10 @@ kernel::CgroupLimits limits_of(const oci::LinuxResources& resources) {
   if (resources.pids) out.pids_max = resources.pids->limit;
   if (resources.block_io) take_io(*resources.block_io, out);
   for (const auto& page : resources.hugepage_limits) out.hugepages.push_back({page.page_size, page.limit});
+  for (const auto& [device, limit] : resources.rdma) out.rdma.push_back({device, limit.hca_handles, limit.hca_objects});
+  if (resources.network && (resources.network->class_id.value_or(0) != 0 || !resources.network->priorities.empty()))
+    fail(ErrorKind::unsupported,
+         "linux.resources.network: classID and priorities are not supported (net_cls and net_prio are cgroup v1's)");
   out.unified = resources.unified;
   return out;
 }
@@ -126,7 +130,7 @@ std::string cgroup_path_of(const oci::Linux& os, const std::string& id) {
   const std::string& given = os.cgroups_path;
   if (given.empty()) return "/" + id;
   if (given.find(':') != std::string::npos)
-    fail(ErrorKind::unsupported, "linux.cgroupsPath: {} is systemd's form; the systemd driver is not supported yet",
+    fail(ErrorKind::invalid_argument, "linux.cgroupsPath: {} is of systemd's form: it needs --systemd-cgroup",
          printable(given));
   for (const std::string_view part : split(given, '/'))
     if (part == "." || part == "..")

@@ -48,6 +48,12 @@ struct sockaddr_un gate_address(const UniqueFd& directory) {
   return address;
 }
 
+void make_with_parents(const std::string& path) {
+  for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
+    if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", path.substr(0, end));
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", path);
+}
+
 UniqueFd gate_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) fail_errno("socket");
@@ -82,13 +88,12 @@ void check_id(const std::string& id) {
 }
 
 void StateDirectory::create(const std::string& id) const {
-  // containerd's shim names a directory that is not there yet, and neither is the one above it.
-  for (std::size_t slash = root_.find('/', 1);; slash = root_.find('/', slash + 1)) {
-    const std::string above = root_.substr(0, slash);
-    if (::mkdir(above.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", above);
-    if (slash == std::string::npos) break;
-  }
   if (::mkdir(path(id).c_str(), 0700) == 0) return;
+  // The first container of all: engines name a root of several levels that they leave to us.
+  if (errno == ENOENT) {
+    make_with_parents(root_);
+    if (::mkdir(path(id).c_str(), 0700) == 0) return;
+  }
   if (errno == EEXIST) fail(ErrorKind::conflict, "container with given ID already exists: {}", id);
   fail_errno("make {}", path(id));
 }
@@ -156,7 +161,7 @@ std::string StateDirectory::owner(const std::string& id) const {
 void StateDirectory::remove(const std::string& id) const noexcept {
   try {
     const UniqueFd directory = open(id);
-    for (const char* name : {kStateFile, kSpecFile, kGate, "state.json.new", "config.json.new"})
+    for (const char* name : {kStateFile, kSpecFile, kGate, "restored.pid", "state.json.new", "config.json.new"})
       ::unlinkat(directory.get(), name, 0);
     ::rmdir(path(id).c_str());
   } catch (const Error&) {

@@ -30,6 +30,7 @@ struct ContainerState {
   bool started = false;
   bool cgroups = true;
   std::string cgroup_path;
+  std::string systemd_unit;  // the scope that the cgroup is, with --systemd-cgroup
 };
 
 // Ids are names of directories: letters, digits and "_+-." as runc takes them.
@@ -50,6 +51,8 @@ class StateDirectory {
   std::string owner(const std::string& id) const;
   void remove(const std::string& id) const noexcept;
 
+  // Where CRIU writes the number of the process that it restored.
+  std::string restored_pid_file(const std::string& id) const { return path(id) + "/restored.pid"; }
   // The socket of `start`: made by create, connected to by start.
   UniqueFd listen_at_gate(const std::string& id) const;
   UniqueFd connect_to_gate(const std::string& id) const;
@@ -105,5 +108,6 @@ struct bryo::json::Fields<bryo::runtime::command::ContainerState> {
                                           field("startTime", &T::start_time),
                                           field("started", &T::started),
                                           field("cgroups", &T::cgroups),
-                                          field("cgroupPath", &T::cgroup_path)};
+                                          field("cgroupPath", &T::cgroup_path),
+                                          field("systemdUnit", &T::systemd_unit)};
 };

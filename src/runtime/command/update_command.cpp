@@ -159,6 +159,7 @@ void merge_resources(oci::LinuxResources& change, oci::LinuxResources& kept) {
     std::erase_if(kept.hugepage_limits, [&](const auto& known) { return known.page_size == page.page_size; });
     kept.hugepage_limits.push_back(page);
   }
+  for (const auto& [device, limit] : change.rdma) kept.rdma[device] = limit;
   for (const auto& [file, value] : change.unified) kept.unified[file] = value;
 }
 
@@ -200,6 +201,10 @@ int update_command(const Context& context, std::span<const std::string> words) {
   merge_resources(change, kept);
   if (change.memory) check_memory(cgroup, *change.memory, kept.memory->check_before_update.value_or(false));
   apply_or_restore(cgroup, change, before);
+  // What it does not know it would undo when it reloads.
+  if (!state.systemd_unit.empty())
+    connect_to_systemd().set_properties(state.systemd_unit,
+                                        limit_properties(change, kernel::CgroupLayout::detect().version()));
   spec.linux_->resources = std::move(kept);
   context.states.save(state, &spec);
   return 0;

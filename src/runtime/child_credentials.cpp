@@ -127,10 +127,22 @@ void drop_bounding_set(ChildContext& context) noexcept {
   }
 }
 
+// Asked of the kernel as the other sets are, while no filter can stand in the way of the question.
+void check_bounding_set(ChildContext& context) noexcept {
+  for (unsigned i = 0; i <= kMaxCapability; ++i) {
+    const int held = raw::prctl(PR_CAPBSET_READ, i);
+    if (held == -EINVAL) break;
+    if (held != 0 && (context.process->capabilities.bounding >> i & 1) == 0)
+      context.link.fail(EPERM, {"check credentials: the kernel shows a larger bounding set than was set"});
+  }
+}
+
 void set_ids(ChildContext& context) noexcept {
   const ProcessPlan& process = *context.process;
   if (context.may_set_groups)
     context.link.check(raw::setgroups(process.groups.size(), process.groups.data()), {"setgroups"});
+  else if (process.groups.size() > 1)
+    context.link.warn(EPERM, {"set process.user.additionalGids: the user namespace lets nobody set groups"});
   context.link.check(raw::setresgid(process.gid), {"setresgid (is the group in the container's map?)"});
   context.link.check(raw::setresuid(process.uid), {"setresuid (is the user in the container's map?)"});
   raw::prctl(PR_SET_DUMPABLE, 0);
@@ -206,6 +218,11 @@ void check_capabilities(ChildContext& context) noexcept {
   if (result < 0 || (have.permitted & ~sets.permitted) != 0 || (have.effective & ~sets.effective) != 0 ||
       (have.inheritable & ~sets.inheritable) != 0)
     context.link.fail(EPERM, {"check credentials: the kernel shows more capabilities than were set"});
+  // Only what is permitted and inheritable can be ambient.
+  const std::uint64_t possible = have.permitted & have.inheritable & ~sets.ambient;
+  for (unsigned i = 0; i <= kMaxCapability && possible >> i != 0; ++i)
+    if ((possible >> i & 1) != 0 && raw::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i) == 1)
+      context.link.fail(EPERM, {"check credentials: the kernel shows more ambient capabilities than were set"});
 }
 
 }  // namespace
@@ -220,6 +237,7 @@ void prepare_process(ChildContext& context) noexcept {
 
 void give_up_rights(ChildContext& context) noexcept {
   drop_bounding_set(context);
+  check_bounding_set(context);
   context.link.check(raw::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), {"clear the ambient set"});
   // Limits and the filter need rights that a change of uid would take away.
   raw::prctl(PR_SET_KEEPCAPS, 1);

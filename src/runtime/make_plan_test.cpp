@@ -278,6 +278,7 @@ TEST(MakePlan, OptionsThatSayNothingAboutAMountAreRefused) {
   EXPECT_THAT(refusal_of({"/m", "tmpfs", "", {"idmap"}, {}, {}}), HasSubstr("mounts[0]: only bind mounts"));
   EXPECT_THAT(refusal_of(bind("/d", "/m", {"rbind", "tmpcopyup"})), HasSubstr("mounts[0].options: tmpcopyup"));
   EXPECT_THAT(refusal_of({"/m", "bind", "/d", {"bind"}, {{0, 1, 0}}, {{0, 1, 1}}}), HasSubstr("mounts[0].uidMappings"));
+  EXPECT_THAT(refusal_of(bind("/d", "/m", {"rbind", "idmap=uids=0-1-1"})), HasSubstr("write the map as uidMappings"));
   EXPECT_THAT(refusal_of({"", "tmpfs", "", {}, {}, {}}), HasSubstr("mounts[0].destination: missing"));
   EXPECT_THAT(to_text(plan_with({"/m", "tmpfs", "", {"tmpcopyup"}, {}, {}})), HasSubstr("(copy up)"));
 }

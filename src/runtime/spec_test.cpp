@@ -144,6 +144,18 @@ TEST_F(SpecTest, ClocksOfANewTimeNamespaceAreTheProgramsAtOnce) {
   EXPECT_GT(std::stoll(run(spec, directory(root_)).output), 1'000'000'000);
 }
 
+// --- propagation ---
+
+TEST_F(SpecTest, RecursiveRootfsPropagationIsOfEveryMount) {
+  fs::create_directories(scratch_ / "data");
+  oci::RuntimeSpec spec = shell_spec("grep ' /m ' /proc/self/mountinfo | grep -c shared:");
+  spec.mounts.push_back({"/m", "bind", scratch_ / "data", {"rbind"}, {}, {}});
+  spec.linux_->rootfs_propagation = "rshared";
+  EXPECT_EQ(run(spec, directory(root_)).output, "1\n");
+  spec.linux_->rootfs_propagation = "shared";
+  EXPECT_EQ(run(spec, directory(root_)).output, "0\n");
+}
+
 // --- devices ---
 
 TEST_F(SpecTest, AnotherFileInThePlaceOfADeviceIsAnError) {

@@ -208,6 +208,11 @@ void check_options(const Entry& entry) {
     fail(ErrorKind::unsupported, "{}: only bind mounts can have an id map of their own", entry.field);
   if (entry.options.copy_up && (entry.bind() || entry.options.remount || entry.mount.type != "tmpfs"))
     fail(ErrorKind::invalid_argument, "{}.options: tmpcopyup is for a tmpfs", entry.field);
+  // Words of some other runtimes'; a bind would be made without the map that was asked for.
+  for (const std::string& option : entry.options.data)
+    if (option.starts_with("idmap=") || option.starts_with("ridmap="))
+      fail(ErrorKind::unsupported, "{}.options: {}: write the map as uidMappings and gidMappings", entry.field,
+           printable(option));
 }
 
 void plan_device_tree(PlanBuilder& builder, const Entry& entry) {

@@ -235,10 +235,14 @@ void NewContainer::check_cgroup_free() {
        state_.cgroup_path, others);
 }
 
+kernel::ContainerCgroup NewContainer::make_cgroup() const {
+  return kernel::ContainerCgroup::create(kernel::CgroupLayout::once(), state_.cgroup_path,
+                                         limits_of(*bundle_.spec.linux_));
+}
+
 void NewContainer::enter_cgroup(LaunchInputs& inputs) {
   if (!state_.cgroups || systemd_) return;
-  const auto cgroup = kernel::ContainerCgroup::create(kernel::CgroupLayout::once(), state_.cgroup_path,
-                                                      limits_of(*bundle_.spec.linux_));
+  const kernel::ContainerCgroup cgroup = make_cgroup();
   cgroup_procs_ = cgroup.open_procs();
   cgroup_directory_ = cgroup.open_directory();
   for (const UniqueFd& fd : cgroup_procs_) inputs.cgroup.procs.push_back(fd.get());
@@ -247,7 +251,7 @@ void NewContainer::enter_cgroup(LaunchInputs& inputs) {
 
 void NewContainer::enter_scope() {
   if (!systemd_) return;
-  const auto layout = kernel::CgroupLayout::detect();
+  const auto& layout = kernel::CgroupLayout::once();
   const auto resources = bundle_.spec.linux_->resources.value_or(oci::LinuxResources{});
   try {
     systemd_->start_unit(place_.unit, scope_properties(place_, state_.id, state_.pid, resources, layout.version()));
@@ -259,7 +263,7 @@ void NewContainer::enter_scope() {
   }
   stopping_point("scope");
   // systemd made it where it keeps its own books; the rest, and what it has no property for, is ours.
-  if (const auto cgroup = make_cgroup()) cgroup->add(state_.pid);
+  make_cgroup().add(state_.pid);
 }
 
 // Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is

@@ -73,6 +73,7 @@ class NewContainer {
   void go_without_cgroup();
   std::string choose_cgroup();
   void check_cgroup_free();
+  kernel::ContainerCgroup make_cgroup() const;
   // Makes the cgroup and lets the child in.
   void enter_cgroup(LaunchInputs& inputs);
   // The same by systemd, which wants the process first.

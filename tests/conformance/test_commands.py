@@ -268,3 +268,4 @@ def test_features_names_what_the_runtime_can(runtime):
     assert features["hooks"] == ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
     assert {"rbind", "ro", "rro", "tmpcopyup", "rslave", "noatime"} <= set(features["mountOptions"])
     assert {"namespaces", "capabilities", "cgroup", "seccomp", "apparmor", "selinux"} <= set(features["linux"])
+    assert {"SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY"} <= set(features["linux"]["seccomp"]["actions"])

@@ -121,6 +121,7 @@ int run_exec(const Context& context, std::span<const std::string> words) {
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");
   PlanOptions options;
   options.keyring_name = "_ses." + state.id;
+  options.no_new_keyring = state.no_new_keyring;
   const ExecPlan plan = make_exec_plan(process, spec, gather_host_facts(DeviceNodes::left_out), options);
 
   ExecInputs inputs;

@@ -156,6 +156,7 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
   state_.id = request.id;
   state_.bundle = bundle_.bundle;
   state_.rootfs = bundle_.rootfs;
+  state_.no_new_keyring = request.no_new_keyring;
   state_.created = to_rfc3339_nano(wall_now());
   protect_own_program(context, bundle_.spec);
   prepare_plan();

@@ -31,6 +31,7 @@ struct ContainerState {
   bool cgroups = true;
   std::string cgroup_path;
   std::string systemd_unit;  // the scope that the cgroup is, with --systemd-cgroup
+  bool no_new_keyring = false;
 };
 
 // Ids are names of directories: letters, digits and "_+-." as runc takes them.
@@ -109,5 +110,6 @@ struct bryo::json::Fields<bryo::runtime::command::ContainerState> {
                                           field("started", &T::started),
                                           field("cgroups", &T::cgroups),
                                           field("cgroupPath", &T::cgroup_path),
-                                          field("systemdUnit", &T::systemd_unit)};
+                                          field("systemdUnit", &T::systemd_unit),
+                                          field("noNewKeyring", &T::no_new_keyring)};
 };

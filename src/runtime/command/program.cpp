@@ -131,7 +131,8 @@ int run_program(int argc, char** argv) {
     const Command& command = find_command(rest[0]);
     if (rest.size() > 1 && (rest[1] == "--help" || rest[1] == "-h"))
       return fmt::print("bryo-oci {}: {}\n", command.name, command.help), 0;
-    log_debug(options, fmt::format("command {}", join(rest, " ")));
+    // Not its words: a variable of exec may be a secret.
+    log_debug(options, fmt::format("command {}", command.name));
     return command.run(context, std::span(rest).subspan(1));
   } catch (const Error& error) {
     log_error(options, error.message());

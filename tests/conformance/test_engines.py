@@ -59,7 +59,8 @@ def archive():
 @pytest.fixture(scope="module", params=["dockerd", "dockerd-remapped"])
 def dockerd(request):
     mapped = request.param == "dockerd-remapped"
-    flags = [f"--add-runtime=bryo={RUNTIME}", "--default-runtime=bryo", *(["--userns-remap=dockremap"] if mapped else [])]
+    # No bridge and no rules: they would outlive it and meet those of the engine that other tests start.
+    flags = [f"--add-runtime=bryo={RUNTIME}", "--default-runtime=bryo", "--bridge=none", "--iptables=false", *(["--userns-remap=dockremap"] if mapped else [])]
     daemon = Daemon(DOCKERD, SCRATCH / f"conformance-{request.param}", flags)
     try:
         daemon.start()

@@ -1,6 +1,6 @@
 """bryo-oci beside crun and runc: the same bundle, the same cgroups, one run. Started by bench/run.sh oci, in a private test host.
 
-Every command must end with status 0, or its row has no timing. In turns, so that a noisy moment of the machine meets all three.
+Every command must end with status 0, or there is no table. In turns, so that a noisy moment of the machine meets all three.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from tests.support.daemon import BIN  # noqa: E402
 
 SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/nonexistent"))
 RUNTIMES = {"bryo-oci": str(BIN / "bryo-oci"), "crun": shutil.which("crun"), "runc": shutil.which("runc")}
+BLOCK, PAUSE = 10, 0.5
 STATIC_TRUE = "int main(void) { return 0; }\n"
 STATIC_SLEEP = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
 
@@ -35,6 +36,15 @@ def call(*arguments):
     if done.returncode != 0:
         raise Failure(f"{' '.join(map(str, arguments))}: status {done.returncode}: {done.stderr.strip()[:300]}")
     return done.stdout
+
+
+def spawn(*arguments):
+    """As call(), with nothing around the program that takes time: no pipes, no threads."""
+    nowhere = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    words = list(map(str, arguments))
+    _, status = os.waitpid(os.posix_spawn(words[0], words, os.environ, file_actions=nowhere), 0)
+    if status != 0:
+        raise Failure(f"{' '.join(words)}: status {os.waitstatus_to_exitcode(status)}")
 
 
 def make_bundle(name, program, **resources):
@@ -60,19 +70,20 @@ def timed(function):
 
 
 def medians(rounds, function):
-    """{runtime: median of function(program, number)} in ms, the runtimes in turns."""
+    """{runtime: median of function(program, number)} in ms: the runtimes in turns, ten each, after a pause in which the kernel clears away
+    what the one before has left (namespaces and cgroups go slowly)."""
     times = {name: [] for name in RUNTIMES}
-    for number in range(-3, rounds):
+    for block in range(0, rounds, BLOCK):
         for name, program in RUNTIMES.items():
-            elapsed = timed(lambda p=program, n=number: function(p, n))
-            if number >= 0:
-                times[name].append(elapsed)
+            time.sleep(PAUSE)
+            for number in range(block, min(block + BLOCK, rounds)):
+                times[name].append(timed(lambda p=program, n=number: function(p, n)))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def run_row(rounds):
     bundle = make_bundle("run", "true")
-    return medians(rounds, lambda program, number: call(program, "run", "--bundle", bundle, f"r{number}"))
+    return medians(rounds, lambda program, number: spawn(program, "run", "--bundle", bundle, f"r{number}"))
 
 
 def exec_row(rounds):
@@ -81,7 +92,7 @@ def exec_row(rounds):
         subprocess.run([program, "run", "--detach", "--bundle", bundle, f"e-{name}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     names = {program: name for name, program in RUNTIMES.items()}
     try:
-        return medians(rounds, lambda program, number: call(program, "exec", f"e-{names[program]}", "/bin/true"))
+        return medians(rounds, lambda program, number: spawn(program, "exec", f"e-{names[program]}", "/bin/true"))
     finally:
         for name, program in RUNTIMES.items():
             call(program, "delete", "--force", f"e-{name}")
@@ -93,23 +104,23 @@ def parallel_row(count):
     rates = {}
     for name, program in RUNTIMES.items():
         with ThreadPoolExecutor(16) as pool:
-            elapsed = timed(lambda p=program: list(pool.map(lambda n: call(p, "run", "--bundle", bundle, f"p{n}"), range(count))))
+            elapsed = timed(lambda p=program: list(pool.map(lambda n: spawn(p, "run", "--bundle", bundle, f"p{n}"), range(count))))
         rates[name] = count / elapsed * 1000
     return rates
 
 
 def peak_row(rounds):
-    """Peak RSS of one `run` in MB, of the runtime's processes: what wait4 reports of the whole."""
+    """Peak RSS of one `run` in MB: what wait4(2) reports to busybox, which is small itself (a fork starts with its parent's peak)."""
     bundle = make_bundle("peak", "true")
     peaks = {}
     for name, program in RUNTIMES.items():
         values = []
         for number in range(rounds):
-            child = os.posix_spawn(program, [program, "run", "--bundle", str(bundle), f"m{number}"], os.environ)
-            _, status, usage = os.wait4(child, 0)
-            if status != 0:
-                raise Failure(f"{name} run: status {status}")
-            values.append(usage.ru_maxrss / 1000)
+            command = ["busybox", "time", "-f", "%M", program, "run", "--bundle", bundle, f"m{number}"]
+            done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Failure(f"{name} run: status {done.returncode}: {done.stderr[:300]}")
+            values.append(int(done.stderr.split()[-1]) / 4 / 1000)  # busybox takes what is in KiB for pages
         peaks[name] = statistics.median(values)
     return peaks
 

@@ -238,17 +238,23 @@ def fresh_map(engines, amount):
     return row
 
 
+def new_file_system(directory):
+    directory.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g", "bench", directory], check=True)
+    return directory
+
+
 def pull_big(engines, amount):
     row = Row("pull of a 300 MB, 4-layer gzip image from loopback", "ms", "≥ 3×")
     row.notes.append(f"unpigz {'installed' if shutil.which('unpigz') else 'not installed'} (dockerd uses it if it is)")
-    # Every time into a data root of its own: ext4 without a journal gives inodes out again only minutes after their files were deleted,
-    # and looks for others meanwhile, which would be measured instead.
+    # Every time into a file system of its own, in memory. A disk would be measured with all that happened to it: ext4 without a journal gives
+    # inodes out again only minutes after their files were deleted, by whomever, and looks for others meanwhile.
     roots = []
     for number in range(1 + 2 * amount):
         for contender in engines:
             contender.stop()
             roots.append((contender, contender.daemon.data_root))
-            contender.daemon.data_root = contender.daemon.directory / f"pull{number}"
+            contender.daemon.data_root = new_file_system(contender.daemon.directory / f"pull{number}")
             contender.start()
             time.sleep(PAUSE)
             row.sample(contender).measure(contender.pull, "bench/big")
@@ -256,6 +262,7 @@ def pull_big(engines, amount):
         contender.stop()
         mine = [root for owner, root in roots if owner is contender]
         for root in [*mine[1:], contender.daemon.data_root]:
+            subprocess.run(["umount", "-l", root], stderr=subprocess.DEVNULL)
             shutil.rmtree(root, ignore_errors=True)
         contender.daemon.data_root = mine[0]
         contender.start()

@@ -28,7 +28,7 @@ def go(*arguments):
     try:
         # Static: one of them runs in a root file system without libraries.
         environment = {**os.environ, "CGO_ENABLED": "0"}
-        completed = subprocess.run(["go", *arguments], cwd=HERE, env=environment, capture_output=True, text=True, timeout=600)
+        completed = subprocess.run(["go", *arguments], cwd=HERE, env=environment, capture_output=True, text=True, timeout=240)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise NotBuilt(str(error)) from error
     if completed.returncode != 0:

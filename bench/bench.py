@@ -246,6 +246,7 @@ def new_file_system(directory):
 
 def pull_big(engines, amount):
     row = Row("pull of a 300 MB, 4-layer gzip image from loopback", "ms", "≥ 3×")
+    row.notes.append("both engines store it in memory")
     row.notes.append(f"unpigz {'installed' if shutil.which('unpigz') else 'not installed'} (dockerd uses it if it is)")
     # Every time into a file system of its own, in memory. A disk would be measured with all that happened to it: ext4 without a journal gives
     # inodes out again only minutes after their files were deleted, by whomever, and looks for others meanwhile.

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.support.oci import RUNTIMES, Bundle, Runtime
+from tests.support.oci import Bundle, Runtime
 from tests.support.waiting import wait_for
 
 CRIU = r"""#!/usr/bin/python3
@@ -24,15 +24,6 @@ if words[0] == "restore":
     child = subprocess.Popen(["/bin/sh", "-c", "exec sleep 0.2" if os.path.exists("%LOG%.short") else "exec sleep 100"], start_new_session=True)
     with open(value("--pidfile"), "w") as out: out.write(str(child.pid))
 """
-
-
-@pytest.fixture(params=["runc", "bryo-oci"])
-def either(request, tmp):
-    if not os.path.exists(RUNTIMES[request.param]):
-        pytest.skip(f"{RUNTIMES[request.param]} is not there")
-    found = Runtime(request.param, tmp / "state")
-    yield found
-    found.remove_all()
 
 
 @pytest.fixture

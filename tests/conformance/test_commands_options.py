@@ -7,22 +7,8 @@ import subprocess
 
 import pytest
 
-from tests.support.oci import RUNTIMES, Bundle, Runtime
+from tests.support.oci import Runtime
 from tests.support.waiting import wait_for
-
-
-@pytest.fixture(params=["runc", "bryo-oci"])
-def runtime(request, tmp):
-    if not os.path.exists(RUNTIMES[request.param]):
-        pytest.skip(f"{RUNTIMES[request.param]} is not there")
-    found = Runtime(request.param, tmp / "state")
-    yield found
-    found.remove_all()
-
-
-@pytest.fixture
-def bundle(tmp):
-    return Bundle(tmp / "bundle")
 
 
 def start(runtime, bundle, *options):

@@ -269,8 +269,8 @@ def exec_runs_beside(e):
 
 
 def stop_terminates(e):
-    container = e.start(IMAGE, "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done")
-    time.sleep(0.5)
+    container = e.start(IMAGE, "sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done")
+    wait_for(lambda: "ready" in e.do("logs", container).stdout, 10, "the trap is set")
     e.do("stop", "-t", "5", container)
     assert e.do("wait", container).stdout == "3\n"
     e.remove(container)

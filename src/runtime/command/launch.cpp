@@ -3,12 +3,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 
 #include "base/error.hpp"
@@ -20,6 +16,7 @@
 #include "oci/runtime_spec_json.hpp"
 #include "runtime/command/log.hpp"
 #include "runtime/command/seccomp_agent.hpp"
+#include "runtime/command/unix_socket.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -29,19 +26,6 @@ constexpr std::size_t kMaxConfig = 16 * 1024 * 1024;
 
 std::string state_json(const ContainerState& state, const oci::RuntimeSpec& spec, Status status) {
   return json::serialize(json::encode(view_of(state, spec, status)));
-}
-
-UniqueFd connect_to(const std::string& path) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) fail_errno("socket");
-  struct sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    fail(ErrorKind::invalid_argument, "console socket: path {} is too long", printable(path));
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  if (::connect(fd.get(), reinterpret_cast<const struct sockaddr*>(&address), sizeof address) != 0)
-    fail_errno("connect to console socket {}", path);
-  return fd;
 }
 
 bool has_create_hooks(const oci::RuntimeSpec& spec) {
@@ -125,21 +109,8 @@ void write_pid_file(const std::string& path, pid_t pid) {
 }
 
 void send_to_console_socket(const std::string& socket_path, int master) {
-  const UniqueFd socket = connect_to(socket_path);
-  char name[] = "/dev/ptmx";
-  struct iovec part = {name, sizeof name - 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  struct cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &master, sizeof master);
-  if (::sendmsg(socket.get(), &message, MSG_NOSIGNAL) < 0) fail_errno("send the terminal to {}", socket_path);
+  constexpr std::string_view kOption = "--console-socket";
+  send_with_descriptor(connect_to_socket(socket_path, kOption).get(), "/dev/ptmx", master, kOption);
 }
 
 NewContainer::NewContainer(const Context& context, const LaunchRequest& request)

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <thread>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -69,6 +70,43 @@ NetnsVisit::~NetnsVisit() {
   log::error("cannot return from a container's network namespace: errno {}; ending rather than serving from there",
              errno);
   std::abort();
+}
+
+NetnsThread::NetnsThread() : thread_([this] { serve(); }) {}
+
+NetnsThread::~NetnsThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void NetnsThread::run(const std::function<void()>& errand) {
+  const std::lock_guard caller(callers_);
+  std::unique_lock lock(mutex_);
+  errand_ = &errand;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return errand_ == nullptr; });
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void NetnsThread::serve() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || errand_ != nullptr; });
+    if (errand_ == nullptr) return;
+    lock.unlock();
+    try {
+      (*errand_)();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+    lock.lock();
+    errand_ = nullptr;
+    changed_.notify_all();
+  }
 }
 
 std::string get_net_sysctl(const std::string& name) {

@@ -3,8 +3,13 @@
 
 #include <sys/types.h>
 
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "base/unique_fd.hpp"
 
@@ -32,6 +37,32 @@ class NetnsVisit {
 
  private:
   UniqueFd home_;
+};
+
+// A thread that stays for ever in the network namespace of whoever made it, and does errands there: sockets that it
+// opens, and processes and threads that it starts, belong to that namespace. For a process whose other threads have
+// moved into a namespace without a way back (setns(2) into a namespace of a parent user namespace is refused).
+class NetnsThread {
+ public:
+  NetnsThread();
+  // Waits for the errand that is under way.
+  ~NetnsThread();
+  NetnsThread(const NetnsThread&) = delete;
+  NetnsThread& operator=(const NetnsThread&) = delete;
+
+  // Returns when `errand` has; what it throws is thrown here. Any thread but this one; one errand at a time.
+  void run(const std::function<void()>& errand);
+
+ private:
+  void serve();
+
+  std::mutex callers_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::function<void()>* errand_ = nullptr;
+  std::exception_ptr failure_;
+  bool stopping_ = false;
+  std::thread thread_;
 };
 
 // /proc/sys/net/<name> of the calling thread's network namespace ("ipv4/ip_forward"). get returns "" and set returns

@@ -16,9 +16,9 @@ struct MapWriter {
   std::vector<std::string> ranges;
 };
 
-// A new user namespace whose maps `writers` make; afterwards the process has all capabilities there, is uid 0 and gid 0,
-// and has no supplementary groups, unless `keep_groups`.
-// Error{permission} when the kernel or a writer refuses: with the writer's own words.
+// A new user namespace whose maps `writers` make; afterwards the process has all capabilities there, is uid 0 and gid
+// 0, and has no supplementary groups, unless `keep_groups`. Error{permission} when the kernel or a writer refuses: with
+// the writer's own words.
 void enter_new_user_namespace(const std::vector<MapWriter>& writers, bool keep_groups);
 // The same with the caller's own uid and gid as the only ones, which needs no program. setgroups(2) is off in it.
 void enter_single_user_namespace();
@@ -37,8 +37,8 @@ bool in_initial_user_namespace();
 // (NS_GET_USERNS, ioctl_ns(2)); false also when it belongs to one that may not be looked at.
 bool owned_by_own_user_namespace(const std::string& path);
 
-// Starts the program of the calling process anew with these arguments (after the program's name); the environment stays.
-// Returns only by throwing.
+// Starts the program of the calling process anew with these arguments (after the program's name); the environment
+// stays. Returns only by throwing.
 [[noreturn]] void execute_self_again(const std::vector<std::string>& arguments);
 
 }  // namespace bryo::kernel

@@ -13,6 +13,7 @@
 #include "base/unique_fd.hpp"
 #include "rootless/usernet/config.hpp"
 #include "rootless/usernet/frame_filter.hpp"
+#include "rootless/usernet/offload.hpp"
 #include "rootless/usernet/poll_set.hpp"
 
 struct Slirp;
@@ -36,11 +37,11 @@ class Stack {
   int fill_poll_set();
   // false: the device is gone.
   bool take_frames();
-  void take_frame(Frame frame);
-  ssize_t send_frame(Frame frame);
+  void take_frame(std::span<std::uint8_t> packet);
   void note_guest_error(const char* message);
 
   UniqueFd tap_;
+  TapWriter writer_;
   FrameFilter filter_;
   PollSet poll_;
   std::vector<std::uint8_t> buffer_;

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
+#include "ids/own_namespace.hpp"
 
 namespace bryo::engine {
 
@@ -24,6 +25,14 @@ IdPolicy::IdPolicy(const Options& options, storage::DocumentStore& documents)
   if (!userns_default_.empty() && !ids::AutoOptions::parse(userns_default_))
     fail(ErrorKind::invalid_argument, "invalid --userns \"{}\": expected auto or auto:size=N",
          printable(userns_default_));
+  if (options.rootless) {
+    if (!options.userns_remap.empty())
+      fail(ErrorKind::unsupported,
+           "--userns-remap={}: bryod runs without root, and every container is in a user namespace already",
+           printable(options.userns_remap));
+    maps_ = ids::within_own_namespace();
+    return;
+  }
   if (options.userns_remap.empty()) return;
   ids::NssAccounts accounts;
   const auto remap = ids::resolve_remap(ids::RemapSpec::parse(options.userns_remap), accounts, ids::SubordinateIds());

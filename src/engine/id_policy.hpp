@@ -2,6 +2,7 @@
 //
 //   engine without map:  containers are not mapped; --userns=auto gives one a range of its own
 //   engine with a map:   the engine's map; --userns=host opts out; --userns=auto as above
+//   engine without root: a user namespace with the ids of the engine's own
 //
 // Containers live below the engine's map's directory (scope) whatever map they have themselves. Thread-safe.
 #pragma once

@@ -238,6 +238,7 @@ std::map<std::string, std::string> Launcher::files_of(const Record& record) cons
 }
 
 std::string Launcher::cgroup_path(const Record& record) const {
+  if (s_.cgroups.version() == kernel::CgroupVersion::none) return {};
   const std::string parent = !record.host_config.cgroup_parent.empty() ? record.host_config.cgroup_parent
                              : !s_.options.cgroup_parent.empty()       ? s_.options.cgroup_parent
                                                                        : "/bryo";

@@ -66,6 +66,7 @@ network::NetworkOptions network_options(const Options& options) {
   out.ipv6 = options.ipv6;
   out.firewall = options.nat_rules;
   out.default_publish_ip = options.default_publish_ip;
+  if (options.rootless) out.resolv_conf = options.rootless->resolv_conf;
   // Two engines on one host are told apart by their bridge (tests run several at once).
   if (out.bridge != "bryo0" && out.bridge != "none") out.tag = "bryo-" + out.bridge;
   return out;
@@ -83,7 +84,7 @@ Services::Services(Options from)
       snapshots(storage::make_snapshot_driver(options.storage_driver, data_root, documents, layers)),
       volumes(data_root, documents),
       images(data_root, documents, blobs, layers, *snapshots, options.isolated_images ? ids.scope() : ""),
-      cgroups(kernel::CgroupLayout::detect()),
+      cgroups(options.rootless ? kernel::CgroupLayout() : kernel::CgroupLayout::detect()),
       facts(runtime::gather_host_facts()),
       seccomp_profile(read_seccomp_profile(options.seccomp_profile)),
       network_documents(documents, ids.scope()),

@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +55,19 @@ UniqueFd make_netns() {
   }).join();
   if (failure) std::rethrow_exception(failure);
   return made;
+}
+
+UniqueFd enter_kept_netns(const std::string& file) {
+  UniqueFd kept(::open(file.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!kept) fail_errno("open {}", file);
+  if (::ioctl(kept.get(), NS_GET_NSTYPE) == CLONE_NEWNET) {
+    if (::setns(kept.get(), CLONE_NEWNET) != 0) fail_errno("enter the network namespace {} (setns)", file);
+    return kept;
+  }
+  if (::unshare(CLONE_NEWNET) != 0) fail_errno("make a network namespace (unshare CLONE_NEWNET)");
+  if (::mount("/proc/thread-self/ns/net", file.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    fail_errno("keep the network namespace at {} (mount)", file);
+  return open_own_netns();
 }
 
 bool same_netns(int a, int b) {

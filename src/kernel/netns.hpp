@@ -22,6 +22,10 @@ UniqueFd open_own_netns();
 UniqueFd open_netns_of(pid_t pid);
 // A new namespace with nobody in it; the calling thread stays where it is.
 UniqueFd make_netns();
+// The namespace that is kept at this file (a mount of it, as `ip netns` keeps them), or a new one that is kept there
+// from now on. The calling thread is in it afterwards. The mount is seen in the caller's mount namespace only as far as
+// its propagation goes.
+UniqueFd enter_kept_netns(const std::string& file);
 // Whether two descriptors name one namespace.
 bool same_netns(int a, int b);
 

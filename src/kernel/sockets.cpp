@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -164,6 +165,21 @@ void finish_connect(int fd) {
   socklen_t size = sizeof(number);
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0) fail_errno("getsockopt SO_ERROR");
   if (number != 0) throw Error::from_errno(number, "connect");
+}
+
+int unix_socket_owner(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return -1;
+  path.copy(address.sun_path, path.size());
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!socket) fail_errno("make a unix socket");
+  ucred owner{};
+  socklen_t size = sizeof owner;
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &owner, &size) != 0)
+    return -1;
+  return owner.pid;
 }
 
 }  // namespace bryo::kernel

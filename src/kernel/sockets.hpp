@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "base/unique_fd.hpp"
@@ -41,5 +42,8 @@ std::optional<std::size_t> receive_some(int fd, void* buffer, std::size_t size);
 std::optional<std::size_t> send_some(int fd, const void* data, std::size_t size);
 // After start_connect_tcp, when writable: throws what went wrong.
 void finish_connect(int fd);
+
+// The process that made the listening unix socket at this path (SO_PEERCRED, unix(7)); -1 when nobody listens there.
+int unix_socket_owner(const std::string& path);
 
 }  // namespace bryo::kernel

@@ -133,7 +133,9 @@ def daemon(shared_daemon):
 @pytest.fixture(scope="module")
 def shared_remapped(engine, hub, scratch, etc):
     etc.user("dockremap", 165536)
-    daemon = Daemon(engine, scratch / f"d{next(_numbers)}", [*mirror_flags(hub), "--userns-remap=dockremap"])
+    # Without root every container has a map, the engine's own.
+    remap = [] if engine.user else ["--userns-remap=dockremap"]
+    daemon = Daemon(engine, scratch / f"d{next(_numbers)}", [*mirror_flags(hub), *remap])
     daemon.start()
     yield daemon
     daemon.close()

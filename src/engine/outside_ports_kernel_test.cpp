@@ -1,6 +1,7 @@
 // Published ports of a rootless engine against the kernel: who does the container see?
 #include <arpa/inet.h>
-#include <poll.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 
 #include "engine/outside_lab_test.hpp"
 #include "kernel/netlink_conntrack.hpp"
@@ -190,6 +191,34 @@ TEST_F(OutsidePorts, TheOtherFamilyAppearsAsTheGateway) {
   EXPECT_EQ(seen_over_udp(sender, datagrams, kLanHost6, 5353).address, kGateway);
 }
 
+TEST_F(OutsidePorts, ClientsOfOneLinkOnlyAppearAsTheGateway) {
+  const OtherHost lan = plug_in_outside();
+  // Of our own making: those that the kernel makes must first be proved unique.
+  const auto add_address = [](int netns, const std::string& interface, const std::string& address) {
+    return in(netns, [&] {
+      kernel::NetlinkSocket socket(NETLINK_ROUTE);
+      const int index = kernel::find_link(socket, interface)->index;
+      kernel::LinkChanges().add_address(index, IpPrefix::parse(address)).execute(socket, "link-local address");
+      return index;
+    });
+  };
+  add_address(host(), "lan0", "fe80::9:1/64");
+  const int eth0 = add_address(lan.netns.get(), "eth0", "fe80::9:2/64");
+  start_inside();
+  const Container a = make_container("a", {"bridge"});
+  const PublishResult tcp = forward(a, 80, 8080);
+  Server server(a.netns.get(), "::", 80);
+  sockaddr_in6 there{};
+  there.sin6_family = AF_INET6;
+  there.sin6_port = htons(8080);
+  ASSERT_EQ(::inet_pton(AF_INET6, "fe80::9:1", &there.sin6_addr), 1);
+  there.sin6_scope_id = static_cast<std::uint32_t>(eth0);
+  const UniqueFd client =
+      in(lan.netns.get(), [] { return UniqueFd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)); });
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&there), sizeof there), 0) << std::strerror(errno);
+  EXPECT_EQ(seen_over(client, server).address, kGateway6);
+}
+
 TEST_F(OutsidePorts, TheSamePortOfAClientAtSeveralPublishedPorts) {
   const OtherHost lan = plug_in_outside();
   start_inside();
@@ -269,6 +298,7 @@ TEST_F(OutsidePorts, PortsAreAddedAndRemovedWhileTheContainerRuns) {
   const Container a = make_container("a", {"bridge"});
   const PublishResult first = forward(a, 80, 8080);
   const PublishResult second = forward(a, 80, 8081);
+  const Container b = make_container("b", {"bridge"});
   Server server(a.netns.get(), "0.0.0.0", 80);
   const UniqueFd client = tcp_client(lan.netns.get(), kLanOther, 40001, kLanHost, 8081);
   const auto accepted = server.accept();
@@ -279,11 +309,133 @@ TEST_F(OutsidePorts, PortsAreAddedAndRemovedWhileTheContainerRuns) {
   EXPECT_FALSE(dial(lan.netns.get(), kLanHost, 8081, kShort));
   EXPECT_FALSE(dial(lan.netns.get(), kLanHost6, 8081, kShort));
   EXPECT_FALSE(dial(a.netns.get(), kGateway, 8081, kShort));
+  EXPECT_FALSE(dial(b.netns.get(), kGateway, 8081, kShort));
   EXPECT_TRUE(dial(lan.netns.get(), kLanHost, 8080)) << "the other port stays";
   support::write_all(client.get(), "alive");
   EXPECT_EQ(support::read_all(accepted->get(), 5), "alive");
   EXPECT_EQ(forward(a, 80, 8081).ports.size(), 2U) << "the port is free again";
   EXPECT_TRUE(dial(lan.netns.get(), kLanHost6, 8081));
+}
+
+// The engine may not bind ports of the system; somebody who may has handed it sockets (LISTEN_FDS).
+class InheritedPorts : public OutsidePorts {
+ protected:
+  void SetUp() override {
+    OutsidePorts::SetUp();
+    if (IsSkipped()) return;
+    outside_->run([] {
+      __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+      __user_cap_data_struct sets[2]{};
+      ASSERT_EQ(::syscall(SYS_capget, &header, sets), 0);
+      sets[0].effective &= ~(1U << CAP_NET_BIND_SERVICE);
+      ASSERT_EQ(::syscall(SYS_capset, &header, sets), 0);
+    });
+  }
+
+  // As systemd does by default: [::] takes both families.
+  void hand_over(const std::string& address, std::uint16_t port, Protocol protocol) {
+    UniqueFd socket = in(host(), [&] {
+      if (address != "::")
+        return protocol == Protocol::udp ? kernel::bind_udp(IpAddress::parse(address), port)
+                                         : kernel::listen_tcp(IpAddress::parse(address), port);
+      UniqueFd fd(::socket(AF_INET6, (protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+      sockaddr_in6 any{};
+      any.sin6_family = AF_INET6;
+      any.sin6_port = htons(port);
+      if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) < 0) fail_errno("bind");
+      if (protocol == Protocol::tcp && ::listen(fd.get(), 16) < 0) fail_errno("listen");
+      return fd;
+    });
+    inherited_.push_back(std::make_shared<network::InheritedPort>(network::InheritedPort::inspect(std::move(socket))));
+  }
+
+  void start_with_inherited() {
+    start_inside([&](NetworkOptions& options) { options.inherited = inherited_; });
+  }
+
+  std::string refusal(const Container& container, std::uint16_t port, Protocol protocol = Protocol::tcp,
+                      const std::string& host_ip = "") {
+    try {
+      publish(container, 80, port, protocol, host_ip);
+      return "";
+    } catch (const Error& error) {
+      return error.message();
+    }
+  }
+
+  std::vector<std::shared_ptr<const network::InheritedPort>> inherited_;
+};
+
+TEST_F(InheritedPorts, WithoutThemTheRefusalSaysWhatToDo) {
+  start_with_inherited();
+  const Container a = make_container("a", {"bridge"});
+  const std::string tcp = refusal(a, 80);
+  EXPECT_NE(tcp.find("listen tcp4 0.0.0.0:80: bind: permission denied"), std::string::npos) << tcp;
+  EXPECT_NE(tcp.find("sudo sysctl -w net.ipv4.ip_unprivileged_port_start=80"), std::string::npos) << tcp;
+  EXPECT_NE(tcp.find("ListenStream=80"), std::string::npos) << tcp;
+  EXPECT_NE(tcp.find("a port from 1024 on"), std::string::npos) << tcp;
+  EXPECT_NE(refusal(a, 53, Protocol::udp).find("ListenDatagram=53"), std::string::npos);
+  EXPECT_EQ(refusal(a, 8080), "");
+  in(host(), [] { kernel::set_net_sysctl("ipv4/ip_unprivileged_port_start", "80"); });
+  EXPECT_EQ(refusal(a, 80), "") << "after the command";
+}
+
+TEST_F(InheritedPorts, OneOfBothFamiliesServesBothWithTrueAddresses) {
+  const OtherHost lan = plug_in_outside();
+  hand_over("::", 80, Protocol::tcp);
+  hand_over("::", 53, Protocol::udp);
+  start_with_inherited();
+  const Container a = make_container("a", {"bridge"});
+  const PublishResult tcp = forward(a, 80, 80);
+  ASSERT_EQ(tcp.ports.size(), 2U);
+  EXPECT_EQ(tcp.ports[0].host_ip, "0.0.0.0");
+  const PublishResult udp = forward(a, 53, 53, Protocol::udp);
+  for (const Case& family : {kV4, kV6}) {
+    Server server(a.netns.get(), family.any, 80);
+    const UniqueFd client = tcp_client(lan.netns.get(), family.here, 40001, family.there, 80);
+    EXPECT_EQ(seen_over(client, server), (Peer{family.here, 40001}));
+    const UniqueFd datagrams = udp_socket(a.netns.get(), family.any, 53);
+    const UniqueFd sender = udp_socket(lan.netns.get(), family.here, 40002);
+    EXPECT_EQ(seen_over_udp(sender, datagrams, family.there, 53), (Peer{family.here, 40002}));
+  }
+  EXPECT_NE(refusal(a, 80, Protocol::tcp, "0.0.0.0"), "") << "it is the container's already";
+}
+
+TEST_F(InheritedPorts, OfOneAddressServesThatAddressOnly) {
+  const OtherHost lan = plug_in_outside();
+  hand_over(kLanHost, 80, Protocol::tcp);
+  start_with_inherited();
+  const Container a = make_container("a", {"bridge"});
+  EXPECT_NE(refusal(a, 80), "") << "every address is more than was handed over";
+  const PublishResult tcp = forward(a, 80, 80, Protocol::tcp, kLanHost);
+  Server server(a.netns.get(), "0.0.0.0", 80);
+  const UniqueFd client = tcp_client(lan.netns.get(), kLanOther, 40001, kLanHost, 80);
+  EXPECT_EQ(seen_over(client, server), (Peer{kLanOther, 40001}));
+}
+
+TEST_F(InheritedPorts, BothFamiliesAreNotGivenToWhoAsksForOne) {
+  hand_over("::", 80, Protocol::tcp);
+  start_with_inherited();
+  const Container a = make_container("a", {"bridge"});
+  EXPECT_NE(refusal(a, 80, Protocol::tcp, "0.0.0.0"), "");
+  EXPECT_NE(refusal(a, 80, Protocol::tcp, "::"), "");
+}
+
+TEST_F(InheritedPorts, ComeBackWhenTheContainerDoes) {
+  const OtherHost lan = plug_in_outside();
+  hand_over("0.0.0.0", 80, Protocol::tcp);
+  start_with_inherited();
+  for (int life = 0; life < 2; ++life) {
+    const Container a = make_container("a", {"bridge"});
+    const PublishResult tcp = forward(a, 80, 80, Protocol::tcp, "0.0.0.0");
+    Server server(a.netns.get(), "0.0.0.0", 80);
+    const UniqueFd client =
+        tcp_client(lan.netns.get(), kLanOther, static_cast<std::uint16_t>(40001 + life), kLanHost, 80);
+    EXPECT_EQ(seen_over(client, server).address, kLanOther);
+    monitor().remove_ports({{monitor::ForwardProtocol::tcp, "0.0.0.0", 80}});
+    manager().release_container(a.id);
+  }
+  EXPECT_TRUE(dial(lan.netns.get(), kLanHost, 80)) << "who comes meanwhile waits";
 }
 
 }  // namespace

@@ -33,9 +33,9 @@ struct UserNetworkFacts {
   NetworkDriver driver = NetworkDriver::builtin;
   std::string interface;
   int mtu = 0;
-  std::string address, gateway;  // without prefix length; 10.0.2.100 and 10.0.2.2
-  std::string dns;               // a name server that answers as the host's do: 10.0.2.3
-  std::string host_address;      // stands for the host's own services (host.docker.internal): 10.0.2.2
+  std::string address, gateway;    // without prefix length; 10.0.2.100 and 10.0.2.2
+  std::string dns;                 // a name server that answers as the host's do: 10.0.2.3
+  std::string host_address;        // stands for the host's own services (host.docker.internal): 10.0.2.2
   std::string address6, gateway6;  // empty without IPv6
 };
 

@@ -24,6 +24,18 @@ UniqueFd start_connect_tcp(const IpAddress& address, std::uint16_t port);
 // nullopt: nobody there now.
 std::optional<UniqueFd> accept_tcp(int listener);
 std::uint16_t local_port(int fd);
+// A socket that somebody else made (socket activation).
+struct BoundSocket {
+  bool datagrams = false;  // UDP; else TCP
+  bool listening = false;
+  IpAddress address;
+  std::uint16_t port = 0;
+  bool both_families = false;  // an IPv6 socket that also takes IPv4
+};
+// Throws Error{invalid_argument} when it is no TCP or UDP socket, or bound to no port.
+BoundSocket inspect_socket(int fd);
+// Another descriptor of the same socket, O_CLOEXEC.
+UniqueFd duplicate_socket(int fd);
 // Whether the namespace can bind IPv6 addresses.
 bool has_ipv6();
 

@@ -198,7 +198,8 @@ void finish_connect(int fd) {
   if (number != 0) throw Error::from_errno(number, "connect");
 }
 
-int unix_socket_owner(const std::string& path) {
+pid_t unix_socket_owner(int directory, const std::string& name) {
+  const std::string path = fmt::format("/proc/self/fd/{}/{}", directory, name);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return -1;

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -155,11 +157,16 @@ class Manager {
     sd_bus_set_server(bus, 1, sd_id128_t{});
     sd_bus_set_trusted(bus, 1);
     sd_bus_add_filter(bus, nullptr, &Manager::on_message, this);
+    sd_event* loop = nullptr;
+    sd_event_new(&loop);
+    sd_bus_attach_event(bus, loop, SD_EVENT_PRIORITY_NORMAL);
     sd_bus_start(bus);
-    while (!stop_) {
-      if (const int more = sd_bus_process(bus, nullptr); more < 0) break;
-      sd_bus_wait(bus, 10'000);
+    while (!stop_ && sd_event_run(loop, 10'000) >= 0) {
+      // A busy manager: what was sent in pieces is there in one.
+      ::usleep(2'000);
     }
+    sd_bus_detach_event(bus);
+    sd_event_unref(loop);
     sd_bus_close(bus);
     sd_bus_unref(bus);
   }

@@ -20,8 +20,12 @@ def sh(*words, **options):
 
 
 def unit(name, *properties):
-    """{property: text} as systemd says it."""
-    return dict(line.split("=", 1) for line in sh("systemctl", "show", *[f"--property={p}" for p in properties], name).splitlines())
+    """{property: text} as systemd says it; of a list, the lines."""
+    out = {}
+    for line in sh("systemctl", "show", *[f"--property={p}" for p in properties], name).splitlines():
+        key, _, value = line.partition("=")
+        out[key] = f"{out[key]}\n{value}" if key in out else value
+    return out
 
 
 def cgroup_of(pid):

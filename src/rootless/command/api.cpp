@@ -14,19 +14,8 @@ json::Value json_of(const Ports::Port& port) {
   return json::Object{{"id", port.id}, {"spec", json::encode(port.spec)}};
 }
 
-std::string driver_name(const Options& options) {
-  if (options.network == NetworkKind::none) return "none";
-  switch (options.user_network.driver) {
-    case NetworkDriver::builtin:
-      return "builtin";
-    case NetworkDriver::pasta:
-      return "pasta";
-    case NetworkDriver::slirp4netns:
-      return "slirp4netns";
-    case NetworkDriver::vpnkit:
-      return "vpnkit";
-  }
-  return "";
+std::string_view driver_name(const Options& options) {
+  return options.network == NetworkKind::none ? "none" : to_string(options.user_network.driver);
 }
 
 unsigned status_of(const Error& error) { return error.kind() == ErrorKind::internal ? 500 : 400; }
@@ -39,7 +28,7 @@ std::string Api::info() const {
                    {"stateDir", facts_.state_directory},
                    {"childPID", facts_.child}};
   if (options_.network != NetworkKind::host) {
-    json::Object network{{"driver", driver_name(options_)}};
+    json::Object network{{"driver", std::string(driver_name(options_))}};
     if (!facts_.network.dns.empty()) network["dns"] = json::Array{json::Value(facts_.network.dns)};
     if (!facts_.network.address.empty()) network["childIP"] = facts_.network.address;
     out["networkDriver"] = std::move(network);

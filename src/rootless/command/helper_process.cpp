@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "kernel/files.hpp"
 #include "kernel/netns.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/user_namespace.hpp"
 #include "monitor/event_loop.hpp"
 #include "monitor/forward.hpp"
 #include "rootless/command/helper.hpp"
@@ -86,6 +88,8 @@ class HelperProcess final : public monitor::EventHandler {
 void HelperProcess::run() {
   kernel::join_user_namespace(start_.user_namespace);
   kernel::allow_inspection();
+  // The host's files, but a namespace where the network's processes may mount for their confinement.
+  kernel::enter_new_mount_namespace(MS_SLAVE);
   NetworkState state;
   if (start_.options.network == NetworkKind::user_mode) {
     UserNetworkOptions options = start_.options.user_network;

@@ -140,7 +140,8 @@ bool TapWriter::joins(const Segment& segment) const {
   };
   const std::size_t ip = kEthernetHeader, tcp = segment.tcp_at;
   // Not compared: lengths, IPv4's id and checksum, TCP's sequence number, flags and checksum.
-  const bool same_ip = segment.v6 ? same(0, ip + 4) && same(ip + 6, tcp) : same(0, ip + 2) && same(ip + 6, ip + 10) && same(ip + 12, tcp);
+  const bool same_ip = segment.v6 ? same(0, ip + 4) && same(ip + 6, tcp)
+                                  : same(0, ip + 2) && same(ip + 6, ip + 10) && same(ip + 12, tcp);
   return same_ip && same(tcp, tcp + 4) && same(tcp + 8, tcp + 13) && same(tcp + 14, tcp + kTcpChecksum) &&
          same(tcp + kTcpChecksum + 2, header_size_);
 }
@@ -190,7 +191,8 @@ void TapWriter::write_segment(const Segment& segment) const {
   std::array<std::uint8_t, kLargestHeaders> headers;
   const std::size_t size = segment.payload_at;
   std::ranges::copy(segment.frame.first(size), headers.begin());
-  write_partial_checksum(std::span(headers).first(size), segment.v6, segment.tcp_at, segment.frame.size() - segment.tcp_at);
+  write_partial_checksum(std::span(headers).first(size), segment.v6, segment.tcp_at,
+                         segment.frame.size() - segment.tcp_at);
   write(checksum_left_out(segment.tcp_at), {headers.data(), size}, segment.frame.subspan(size));
 }
 

@@ -30,6 +30,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engine") == "rootless":
+        for item in items:
+            reason = item.get_closest_marker("needs_root")
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=f"needs root: {reason.args[0]}"))
     if config.getoption("--engine") == "dockerd":
         skip = pytest.mark.skip(reason="dockerd does not promise this")
         for item in items:
@@ -128,7 +133,9 @@ def daemon(shared_daemon):
 @pytest.fixture(scope="module")
 def shared_remapped(engine, hub, scratch, etc):
     etc.user("dockremap", 165536)
-    daemon = Daemon(engine, scratch / f"d{next(_numbers)}", [*mirror_flags(hub), "--userns-remap=dockremap"])
+    # Without root every container has a map, the engine's own.
+    remap = [] if engine.user else ["--userns-remap=dockremap"]
+    daemon = Daemon(engine, scratch / f"d{next(_numbers)}", [*mirror_flags(hub), *remap])
     daemon.start()
     yield daemon
     daemon.close()

@@ -29,7 +29,8 @@ class CgroupLayout {
  public:
   // Reads /proc/self/mountinfo. Never throws for a host without cgroups: version() is none then.
   static CgroupLayout detect();
-  // As it was found by the first call: for programs that live no longer than a command.
+  // As it was found by the first call, without the table of mounts where the usual places tell (cgroup_places.hpp): for
+  // programs that live no longer than a command.
   static const CgroupLayout& once();
   // The same from text, for tests.
   static CgroupLayout parse(std::string_view mountinfo);

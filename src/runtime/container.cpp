@@ -50,6 +50,7 @@ struct Container::State {
   UniqueFd pty_master;
   Phase phase = Phase::begun;
   bool gate_elsewhere = false;
+  bool gate_open = false;
   bool has_network = false;
   ListenerHandler on_listener;
 
@@ -204,6 +205,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   state->warnings = plan.warnings;
   state->has_network = plan.find(Namespace::network) != nullptr;
   state->gate_elsewhere = inputs.gate_listener >= 0;
+  state->gate_open = inputs.gate_open && !state->gate_elsewhere;
   state->on_listener = inputs.on_listener;
   if (plan.process.seccomp.notifies() && !state->gate_elsewhere && !inputs.on_listener)
     fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
@@ -273,6 +275,8 @@ void Container::wait_created() {
     send_report(state.link.get(), ReportKind::hooks_done);
   else
     state.send_mounts();
+  // It lies in the child's queue until it comes to the gate.
+  if (state.gate_open) send_report(state.link.get(), ReportKind::start);
   if (!state.receive_until(ReportKind::created)) state.died("before the container was ready");
   state.phase = Phase::created;
   // The child ends by itself when the link does, and is the caller's to reap.
@@ -298,7 +302,7 @@ void Container::start() {
   if (state.phase != Phase::created || state.gate_elsewhere)
     fail(ErrorKind::conflict, "start: the container is not waiting for it");
   state.child.reclaim();
-  send_report(state.link.get(), ReportKind::start);
+  if (!state.gate_open) send_report(state.link.get(), ReportKind::start);
   if (!executed([&](ReportKind kind) { return state.receive_until(kind).has_value(); }))
     state.died("before it could execute its program");
   state.phase = Phase::started;

@@ -77,7 +77,8 @@ std::optional<ChildFailure> try_in_child(const std::function<void()>& work, std:
   if (!report) ::kill(child, SIGKILL);
   const int status = wait_for(child);
   if (!report) return ChildFailure{0, fmt::format("no answer within {} ms", limit.count())};
-  if (WIFSIGNALED(status)) return ChildFailure{0, fmt::format("the child process was ended by signal {}", WTERMSIG(status))};
+  if (WIFSIGNALED(status))
+    return ChildFailure{0, fmt::format("the child process was ended by signal {}", WTERMSIG(status))};
   if (*report == kWentWell) return std::nullopt;
   const auto parts = split_once(*report, ' ');
   if (!parts) return ChildFailure{0, fmt::format("the child process ended with status {}", WEXITSTATUS(status))};

@@ -141,8 +141,7 @@ void try_seccomp_notify() {
   if (const int result = raw::prctl(PR_SET_NO_NEW_PRIVS, 1); result < 0)
     throw Error::from_errno(-result, "set no_new_privs");
   const long made = raw::call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-  if (made < 0)
-    throw Error::from_errno(static_cast<int>(-made), "make a filter that notifies (seccomp, NEW_LISTENER)");
+  if (made < 0) throw Error::from_errno(static_cast<int>(-made), "make a filter that notifies (seccomp, NEW_LISTENER)");
   const UniqueFd listener(static_cast<int>(made));
   // Nobody waits with id 0: a kernel that knows the request says ENOENT, one that does not says EINVAL.
   seccomp_notif_addfd request{};
@@ -154,12 +153,11 @@ void try_seccomp_notify() {
 
 void try_new_system_calls() {
   // With descriptors that do not exist: any answer but ENOSYS comes from the call itself.
-  for (const Call& call : {Call{"openat2", SYS_openat2}, Call{"pidfd_open", SYS_pidfd_open},
-                           Call{"pidfd_getfd", SYS_pidfd_getfd}, Call{"pidfd_send_signal", SYS_pidfd_send_signal},
-                           Call{"open_tree", SYS_open_tree}, Call{"move_mount", SYS_move_mount},
-                           Call{"fsopen", SYS_fsopen}, Call{"mount_setattr", SYS_mount_setattr}})
-    if (raw::call(call.number, -1, nullptr, nullptr, 0, 0) == -ENOSYS)
-      throw Error::from_errno(ENOSYS, call.name);
+  for (const Call& call :
+       {Call{"openat2", SYS_openat2}, Call{"pidfd_open", SYS_pidfd_open}, Call{"pidfd_getfd", SYS_pidfd_getfd},
+        Call{"pidfd_send_signal", SYS_pidfd_send_signal}, Call{"open_tree", SYS_open_tree},
+        Call{"move_mount", SYS_move_mount}, Call{"fsopen", SYS_fsopen}, Call{"mount_setattr", SYS_mount_setattr}})
+    if (raw::call(call.number, -1, nullptr, nullptr, 0, 0) == -ENOSYS) throw Error::from_errno(ENOSYS, call.name);
   if (raw::close_range(1, 0, 0) == -ENOSYS) throw Error::from_errno(ENOSYS, "close_range");
 }
 
@@ -183,7 +181,8 @@ void try_overlay(const OverlayTrial& trial) {
   const UniqueFd mount = overlay_mount(layers);
   const UniqueFd root = reopen(mount.get(), O_RDONLY | O_DIRECTORY);
   if (trial.idmapped) {
-    if (stat_at(root.get(), "kept").st_uid != 165536) fail(ErrorKind::unsupported, "id-mapped layers keep their owners");
+    if (stat_at(root.get(), "kept").st_uid != 165536)
+      fail(ErrorKind::unsupported, "id-mapped layers keep their owners");
     return;  // root of the machine owns nothing there, and may change little
   }
   change_and_check(root.get());

@@ -23,9 +23,9 @@ void try_seccomp_notify();
 void try_new_system_calls();
 
 struct OverlayTrial {
-  std::string directory;    // an existing directory on the file system in question; nothing stays there
-  bool userxattr = false;   // for user namespaces
-  bool idmapped = false;    // the lower layer through an id-mapped mount: for the machine's root
+  std::string directory;   // an existing directory on the file system in question; nothing stays there
+  bool userxattr = false;  // for user namespaces
+  bool idmapped = false;   // the lower layer through an id-mapped mount: for the machine's root
 };
 // An overlay with a writable layer: a file is removed, a directory replaced, and the result is looked at. Wants a mount
 // namespace of the caller's own.

@@ -43,7 +43,8 @@ std::optional<std::size_t> send_some(int fd, const void* data, std::size_t size)
 // After start_connect_tcp, when writable: throws what went wrong.
 void finish_connect(int fd);
 
-// The process that made the listening unix socket at this path (SO_PEERCRED, unix(7)); -1 when nobody listens there.
+// The process that made the listening unix socket (stream or seqpacket) at this path (SO_PEERCRED, unix(7)); -1 when
+// nobody listens there.
 int unix_socket_owner(const std::string& path);
 
 }  // namespace bryo::kernel

@@ -37,6 +37,14 @@ std::uint64_t total(const std::vector<ids::SubRange>& ranges) {
   return sum;
 }
 
+// For printf(1), without the comments.
+std::string one_line(const std::string& profile) {
+  std::string out;
+  for (const std::string_view line : split(profile, '\n'))
+    if (!line.empty() && !line.starts_with('#')) out += fmt::format("{}\\n", line);
+  return out;
+}
+
 std::string add_range_fix(const KindWords& kind, const Host& host, const SubordinateFacts& facts) {
   return fmt::format("sudo usermod --add-{} {} {}", kind.option, range_text(facts.free_start, kExpectedIds),
                      host.user().name);
@@ -82,7 +90,8 @@ Finding check_max_user_namespaces(const Host& host) {
   if (*most >= kFewNamespaces) return ok(name, fmt::format("{}", *most));
   const std::string fix = sysctl_fix("user.max_user_namespaces=28633");
   if (*most == 0) return {name, severity(host), "user.max_user_namespaces is 0: none can be made", fix};
-  return warning(name, fmt::format("user.max_user_namespaces is only {}: containers beyond that will fail", *most), fix);
+  return warning(name, fmt::format("user.max_user_namespaces is only {}: containers beyond that will fail", *most),
+                 fix);
 }
 
 Finding check_unprivileged_clone(const Host& host) {
@@ -108,8 +117,8 @@ Finding check_apparmor(const Host& host) {
                  fmt::format("AppArmor lets only programs with a profile use user namespaces "
                              "(kernel.apparmor_restrict_unprivileged_userns), and the ones in {} have none",
                              host.program_directory()),
-                 fmt::format("{}/bryo-host apparmor-profile | sudo tee {} >/dev/null && sudo apparmor_parser -r {}",
-                             host.program_directory(), path, path));
+                 fmt::format("printf '{0}' | sudo tee {1} >/dev/null && sudo apparmor_parser -r {1}",
+                             one_line(apparmor_profile(host.program_directory())), path));
 }
 
 Finding check_no_new_privileges(const Host& host) {
@@ -132,9 +141,10 @@ Finding check_subordinate(const Host& host, ids::IdKind kind) {
   const SubordinateFacts facts = host.subordinate(kind, host.user());
   if (!facts.problem.empty()) return missing(word.file, facts.problem, fmt::format("sudoedit /etc/{}", word.file));
   if (facts.ranges.empty())
-    return missing(word.file,
-                   fmt::format("user \"{}\" has no subordinate {} ids in /etc/{}", host.user().name, word.ids, word.file),
-                   add_range_fix(word, host, facts));
+    return missing(
+        word.file,
+        fmt::format("user \"{}\" has no subordinate {} ids in /etc/{}", host.user().name, word.ids, word.file),
+        add_range_fix(word, host, facts));
   if (!facts.overlaps.empty()) return overlap_finding(host, word, facts);
   const std::uint64_t have = total(facts.ranges);
   if (have < kExpectedIds)
@@ -184,8 +194,9 @@ Finding check_userns_remap(const Host& host) {
     const SubordinateFacts facts = host.subordinate(kind, *user);
     if (!facts.problem.empty()) return warning(name, facts.problem, fmt::format("sudoedit /etc/{}", words(kind).file));
     if (!facts.overlaps.empty())
-      return warning(name, fmt::format("ids of dockremap in /etc/{} belong to \"{}\" as well", words(kind).file,
-                                       printable(facts.overlaps.front().owner, 64)),
+      return warning(name,
+                     fmt::format("ids of dockremap in /etc/{} belong to \"{}\" as well", words(kind).file,
+                                 printable(facts.overlaps.front().owner, 64)),
                      fmt::format("sudoedit /etc/{}", words(kind).file));
     least = std::min(least, total(facts.ranges));
   }

@@ -22,7 +22,7 @@ Finding check_tun(const Host& host) {
   const Outcome& made = host.attempt(Attempt::tap_device);
   if (made.worked) return ok(name, "made a tap device in a network namespace");
   const bool closed = (device->mode & kEverybody) != kEverybody && (made.number == EACCES || made.number == EPERM);
-  const std::string fix = closed                                              ? fmt::format("sudo chmod 0666 {}", kTun)
+  const std::string fix = closed                                           ? fmt::format("sudo chmod 0666 {}", kTun)
                           : made.number == ENODEV || made.number == ENOENT ? modules_fix("tun", "tun")
                                                                            : "";
   return warning(name, fmt::format("{}: {}", lost, made.message), fix);

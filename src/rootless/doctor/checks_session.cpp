@@ -38,8 +38,7 @@ std::string own_cgroup(const Host& host) {
 
 // The cgroup that is the user's to divide: the user manager's, else the one this process is in.
 std::string delegated_cgroup(const Host& host, const std::string& mount) {
-  const std::string manager =
-      fmt::format("{0}/user.slice/user-{1}.slice/user@{1}.service", mount, host.user().uid);
+  const std::string manager = fmt::format("{0}/user.slice/user-{1}.slice/user@{1}.service", mount, host.user().uid);
   return host.file(manager) ? manager : mount + own_cgroup(host);
 }
 
@@ -47,7 +46,8 @@ std::string lacking(std::string_view controllers) {
   std::string out;
   const std::string have = fmt::format(" {} ", trim(controllers));
   for (const char* one : kControllers)
-    if (have.find(fmt::format(" {} ", one)) == std::string::npos) out += fmt::format("{}{}", out.empty() ? "" : " ", one);
+    if (have.find(fmt::format(" {} ", one)) == std::string::npos)
+      out += fmt::format("{}{}", out.empty() ? "" : " ", one);
   return out;
 }
 
@@ -102,8 +102,8 @@ Finding check_cgroups(const Host& host) {
                       : "version 1, which users cannot divide: limits (--memory, --cpus, --pids-limit) do not work",
                  has_systemd(host) ? "sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&systemd.unified_cgroup_hierarchy=1 /' "
                                      "/etc/default/grub && sudo update-grub && sudo reboot"
-                 : none ? "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"
-                        : "");
+                 : none            ? "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+                                   : "");
 }
 
 Finding check_delegation(const Host& host) {
@@ -113,22 +113,25 @@ Finding check_delegation(const Host& host) {
   if (cgroups.version() != kernel::CgroupVersion::v2) return not_applicable(name, "with cgroup version 2 only");
   const std::string group = delegated_cgroup(host, cgroups.unified());
   if (!host.writable(group) || !host.writable(group + "/cgroup.procs"))
-    return warning(name, fmt::format("{} is not yours to divide: limits (--memory, --cpus, --pids-limit) do not work", group),
-                   has_systemd(host) ? fmt::format("sudo loginctl enable-linger {}", host.user().name)
-                                     : fmt::format("sudo chown {0} {1} {1}/cgroup.procs {1}/cgroup.subtree_control",
-                                                   host.user().name, group));
+    return warning(
+        name, fmt::format("{} is not yours to divide: limits (--memory, --cpus, --pids-limit) do not work", group),
+        has_systemd(host)
+            ? fmt::format("sudo loginctl enable-linger {}", host.user().name)
+            : fmt::format("sudo chown {0} {1} {1}/cgroup.procs {1}/cgroup.subtree_control", host.user().name, group));
   const auto controllers = host.text(group + "/cgroup.controllers");
   if (!controllers) return warning(name, fmt::format("cannot tell: {}/cgroup.controllers cannot be read", group));
   const std::string absent = lacking(*controllers);
   if (absent.empty()) return ok(name, "cpu, cpuset, io, memory and pids");
   return warning(name, fmt::format("controllers without delegation, whose limits do not work: {}", absent),
-                 has_systemd(host) ? std::string(kDelegateFix)
-                                   : fmt::format("echo +{} | sudo tee {}/cgroup.subtree_control", absent.substr(0, absent.find(' ')),
-                                                 group.substr(0, group.rfind('/'))));
+                 has_systemd(host)
+                     ? std::string(kDelegateFix)
+                     : fmt::format("echo +{} | sudo tee {}/cgroup.subtree_control", absent.substr(0, absent.find(' ')),
+                                   group.substr(0, group.rfind('/'))));
 }
 
 Finding check_systemd(const Host& host) {
-  if (!has_systemd(host)) return not_applicable("systemd", "not on this host: start bryod by hand or by what starts your services");
+  if (!has_systemd(host))
+    return not_applicable("systemd", "not on this host: start bryod by hand or by what starts your services");
   if (!ordinary(host)) return ok("systemd", "runs this host");
   const std::string directory = runtime_directory(host);
   if (host.socket_owner(directory + "/systemd/private")) return ok("systemd", "your user manager runs");
@@ -154,14 +157,16 @@ Finding check_runtime_directory(const Host& host) {
     if (own_directory(host, usual))
       return warning(name, fmt::format("XDG_RUNTIME_DIR is not set: bryod takes {}, and other programs may not", usual),
                      fmt::format("export XDG_RUNTIME_DIR={}", usual));
-    return warning(name, fmt::format("there is no {0}, and XDG_RUNTIME_DIR is not set: bryod makes /tmp/bryo-{1}", usual,
-                                     host.user().uid),
+    return warning(name,
+                   fmt::format("there is no {0}, and XDG_RUNTIME_DIR is not set: bryod makes /tmp/bryo-{1}", usual,
+                               host.user().uid),
                    has_systemd(host) ? fmt::format("sudo loginctl enable-linger {}", host.user().name) : "");
   }
   if (!own_directory(host, given))
-    return missing(name, fmt::format("XDG_RUNTIME_DIR={} is no directory of yours (su and sudo keep other people's)",
-                                     printable(given)),
-                   own_directory(host, usual) ? fmt::format("export XDG_RUNTIME_DIR={}", usual) : "unset XDG_RUNTIME_DIR");
+    return missing(
+        name,
+        fmt::format("XDG_RUNTIME_DIR={} is no directory of yours (su and sudo keep other people's)", printable(given)),
+        own_directory(host, usual) ? fmt::format("export XDG_RUNTIME_DIR={}", usual) : "unset XDG_RUNTIME_DIR");
   if ((host.file(given)->mode & 077U) != 0)
     return warning(name, fmt::format("{} is open to others", given), fmt::format("chmod 700 {}", given));
   return ok(name, given);
@@ -172,7 +177,8 @@ Finding check_programs(const Host& host) {
     const std::string path = fmt::format("{}/{}", host.program_directory(), program);
     const auto file = host.file(path);
     if (!file || (file->mode & 0111U) == 0)
-      return missing("programs", fmt::format("{} is not there", path), "unpack Bryo's archive again and run bin/bryo setup");
+      return missing("programs", fmt::format("{} is not there", path),
+                     "unpack Bryo's archive again and run bin/bryo setup");
   }
   if (host.filesystem(host.program_directory()).noexec)
     return missing("programs", fmt::format("{} is mounted noexec", host.program_directory()),
@@ -209,8 +215,9 @@ Finding check_docker_client(const Host& host) {
   }
   if (context == "bryo") return ok(name, "uses the context bryo");
   if (!ordinary(host)) return ok(name, "uses /var/run/docker.sock");
-  return warning(name, fmt::format("docker uses the context {}, which does not lead to Bryo",
-                                   context.empty() ? "default" : printable(context)),
+  return warning(name,
+                 fmt::format("docker uses the context {}, which does not lead to Bryo",
+                             context.empty() ? "default" : printable(context)),
                  host.file(host.home() + "/.docker/contexts/meta") ? "docker context use bryo" : fix);
 }
 

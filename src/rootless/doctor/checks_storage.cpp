@@ -14,8 +14,8 @@ constexpr std::uint64_t kLittle = 2048 * kMegabyte;
 constexpr std::uint64_t kFewInodes = 10000;
 
 // File systems that keep no foreign owners, no whiteouts or no user.* attributes, by the start of their type.
-constexpr std::array kUnfit = {"nfs", "cifs", "smb", "gpfs", "fuse", "lustre", "ceph", "ecryptfs", "overlay", "panfs",
-                               "afs", "vfat", "9p",  "beegfs"};
+constexpr std::array kUnfit = {"nfs",      "cifs",    "smb",   "gpfs", "fuse", "lustre", "ceph",
+                               "ecryptfs", "overlay", "panfs", "afs",  "vfat", "9p",     "beegfs"};
 
 bool unfit(const std::string& type) {
   for (const char* one : kUnfit)
@@ -63,7 +63,8 @@ Finding check_mount_options(const Host& host) {
     return warning(name, fmt::format("{} is mounted noexec: programs in volumes do not start", facts.directory),
                    remount_fix("exec", facts.directory));
   if (facts.nosuid)
-    return warning(name, fmt::format("{} is mounted nosuid: set-uid programs in volumes have no effect", facts.directory),
+    return warning(name,
+                   fmt::format("{} is mounted nosuid: set-uid programs in volumes have no effect", facts.directory),
                    remount_fix("suid", facts.directory));
   return ok(name, facts.nodev ? "nodev, which does no harm" : "no noexec, nosuid or nodev");
 }

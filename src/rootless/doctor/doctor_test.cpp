@@ -13,13 +13,13 @@
 namespace bryo::rootless::doctor {
 namespace {
 
+using ids::IdKind;
 using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using ids::IdKind;
 
 constexpr const char* kCgroup2 = "30 24 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n";
 constexpr const char* kCgroup1 = "32 31 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
@@ -100,8 +100,9 @@ class Doctor : public ::testing::Test {
 
 auto says(State state, const std::string& detail, const std::string& fix) {
   return AllOf(Field("state", &Finding::state, state), Field("detail", &Finding::detail, HasSubstr(detail)),
-               Field("fix", &Finding::fix, fix.empty() ? ::testing::Matcher<std::string>(IsEmpty())
-                                                       : ::testing::Matcher<std::string>(HasSubstr(fix))));
+               Field("fix", &Finding::fix,
+                     fix.empty() ? ::testing::Matcher<std::string>(IsEmpty())
+                                 : ::testing::Matcher<std::string>(HasSubstr(fix))));
 }
 auto is_fine() { return says(State::ok, "", ""); }
 auto is_beside_the_point() { return says(State::not_applicable, "", ""); }
@@ -191,7 +192,7 @@ TEST_F(Doctor, AppArmorOfUbuntu) {
   EXPECT_THAT(check_apparmor(host), says(State::ok, "are allowed", ""));
   host.refuse(Attempt::mapped_namespace, EPERM);
   EXPECT_THAT(check_apparmor(host), says(State::missing, "in /opt/bryo have none",
-                                         "/opt/bryo/bryo-host apparmor-profile | sudo tee /etc/apparmor.d/opt.bryo.bryo "
+                                         "  userns,\\n}\\n' | sudo tee /etc/apparmor.d/opt.bryo.bryo "
                                          ">/dev/null && sudo apparmor_parser -r /etc/apparmor.d/opt.bryo.bryo"));
 }
 
@@ -217,9 +218,8 @@ TEST_F(Doctor, NoNewPrivileges) {
 TEST_F(Doctor, SubordinateIds) {
   EXPECT_THAT(check_subordinate(host, IdKind::user), says(State::ok, "65536 ids, from 231072", ""));
   host.ranges.ranges.clear();
-  EXPECT_THAT(check_subordinate(host, IdKind::user),
-              says(State::missing, "no subordinate user ids in /etc/subuid",
-                   "sudo usermod --add-subuids 300000-365535 penguin"));
+  EXPECT_THAT(check_subordinate(host, IdKind::user), says(State::missing, "no subordinate user ids in /etc/subuid",
+                                                          "sudo usermod --add-subuids 300000-365535 penguin"));
   EXPECT_THAT(check_subordinate(host, IdKind::group),
               says(State::missing, "/etc/subgid", "sudo usermod --add-subgids 300000-365535 penguin"));
   host.ranges.ranges = {{ids::HostId{231072}, 1000}, {ids::HostId{500000}, 24}};
@@ -297,7 +297,8 @@ TEST_F(Doctor, DataFilesystem) {
   EXPECT_THAT(check_data_filesystem(host), is_fine());
   for (const char* type : {"nfs4", "cifs", "smb3", "gpfs", "fuse.sshfs", "ceph", "lustre", "overlay"}) {
     host.disk.type = type;
-    EXPECT_THAT(check_data_filesystem(host), says(State::warning, type, "\"data-root\": \"/var/tmp/bryo-penguin\"}' > "));
+    EXPECT_THAT(check_data_filesystem(host),
+                says(State::warning, type, "\"data-root\": \"/var/tmp/bryo-penguin\"}' > "));
   }
   host.files["/home/penguin/.config/bryo/daemon.json"] = {S_IFREG | 0644, 1001, false};
   EXPECT_THAT(check_data_filesystem(host), says(State::warning, "", "set \"data-root\""));
@@ -376,9 +377,11 @@ TEST_F(Doctor, BridgesAndTables) {
   EXPECT_THAT(check_nftables(host), is_fine());
   host.refuse(Attempt::bridge, EOPNOTSUPP);
   host.refuse(Attempt::nftables, ENOENT);
-  EXPECT_THAT(check_bridge(host),
-              says(State::missing, "the kernel said no",
-                   "sudo modprobe -a bridge veth && printf 'bridge\\nveth\\n' | sudo tee /etc/modules-load.d/bryo-bridge.conf"));
+  EXPECT_THAT(
+      check_bridge(host),
+      says(
+          State::missing, "the kernel said no",
+          "sudo modprobe -a bridge veth && printf 'bridge\\nveth\\n' | sudo tee /etc/modules-load.d/bryo-bridge.conf"));
   EXPECT_THAT(check_nftables(host), says(State::missing, "the kernel said no", "modprobe -a nf_tables nft_ct"));
 }
 
@@ -474,7 +477,8 @@ TEST_F(Doctor, RuntimeDirectory) {
   host.files["/run/user/1001"].mode = S_IFDIR | 0755;
   EXPECT_THAT(check_runtime_directory(host), says(State::warning, "open to others", "chmod 700"));
   host.variables["XDG_RUNTIME_DIR"] = "/run/user/0";
-  EXPECT_THAT(check_runtime_directory(host), says(State::missing, "no directory of yours", "export XDG_RUNTIME_DIR=/run/user/1001"));
+  EXPECT_THAT(check_runtime_directory(host),
+              says(State::missing, "no directory of yours", "export XDG_RUNTIME_DIR=/run/user/1001"));
   host.variables.erase("XDG_RUNTIME_DIR");
   EXPECT_THAT(check_runtime_directory(host), says(State::warning, "not set", "export XDG_RUNTIME_DIR=/run/user/1001"));
   host.files.erase("/run/user/1001");

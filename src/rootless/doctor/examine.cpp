@@ -75,7 +75,8 @@ std::string apparmor_profile(const std::string& program_directory) {
       "profile {} \"{}/{{bryod,bryo-host,bryo-monitor,bryo-oci,bryo-rootless}}\" flags=(unconfined) {{\n"
       "  userns,\n"
       "}}\n",
-      program_directory == "/usr/bin" ? "bryo" : apparmor_profile_path(program_directory).substr(16), program_directory);
+      program_directory == "/usr/bin" ? "bryo" : apparmor_profile_path(program_directory).substr(16),
+      program_directory);
 }
 
 }  // namespace bryo::rootless::doctor

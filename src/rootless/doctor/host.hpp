@@ -28,7 +28,7 @@ enum class Attempt {
   idmapped_overlay,  // root of the machine only: with lower layers id-mapped
   seccomp_notify,
   system_calls,
-  ping_socket,       // in the caller's own network
+  ping_socket,  // in the caller's own network
 };
 
 struct Outcome {
@@ -43,7 +43,7 @@ struct FileFacts {
   bool file_capabilities = false;  // security.capability
 };
 
-// Of the nearest directory that exists.
+// Of the path, or of the nearest directory above it that is there.
 struct FilesystemFacts {
   std::string directory;
   std::string type;  // as mountinfo says: "ext4", "nfs4", "fuse.sshfs"

@@ -12,7 +12,8 @@ std::string families(const Host& host) {
   std::string out;
   const std::string text = host.text("/etc/os-release").value_or("");
   for (const std::string_view line : split(text, '\n'))
-    if (line.starts_with("ID=") || line.starts_with("ID_LIKE=")) out += fmt::format(" {}", line.substr(line.find('=') + 1));
+    if (line.starts_with("ID=") || line.starts_with("ID_LIKE="))
+      out += fmt::format(" {}", line.substr(line.find('=') + 1));
   std::replace(out.begin(), out.end(), '"', ' ');
   return out + " ";
 }
@@ -23,8 +24,8 @@ std::string modules_fix(std::string_view file, std::string_view modules) {
   std::string lines(modules);
   std::replace(lines.begin(), lines.end(), ' ', '\n');
   for (auto at = lines.find('\n'); at != std::string::npos; at = lines.find('\n', at + 2)) lines.replace(at, 1, "\\n");
-  return fmt::format("sudo modprobe -a {} && printf '{}\\n' | sudo tee /etc/modules-load.d/bryo-{}.conf", modules, lines,
-                     file);
+  return fmt::format("sudo modprobe -a {} && printf '{}\\n' | sudo tee /etc/modules-load.d/bryo-{}.conf", modules,
+                     lines, file);
 }
 
 std::string install_fix(const Host& host, std::string_view debian, std::string_view fedora, std::string_view arch,

@@ -49,8 +49,9 @@ int run(const Words& words) {
   }
   if (command == "apparmor-profile" || command == "apparmor-profile-path") {
     const std::string directory = words.size() > 1 ? words[1] : RealHost("/").program_directory();
-    std::fputs((command == "apparmor-profile" ? apparmor_profile(directory) : apparmor_profile_path(directory) + "\n").c_str(),
-               stdout);
+    std::fputs(
+        (command == "apparmor-profile" ? apparmor_profile(directory) : apparmor_profile_path(directory) + "\n").c_str(),
+        stdout);
     return 0;
   }
   fail(ErrorKind::invalid_argument,

@@ -36,11 +36,11 @@ ids::User caller() {
   return *user;
 }
 
-// The nearest directory above (or the path itself) that is there.
-std::string existing_directory(const std::string& path) {
+// The path, or the nearest directory above it that is there.
+std::string existing(const std::string& path) {
   std::error_code error;
   fs::path at = fs::absolute(path, error);
-  while (at.has_relative_path() && !fs::is_directory(at, error)) at = at.parent_path();
+  while (at.has_relative_path() && !fs::exists(at, error)) at = at.parent_path();
   const fs::path real = fs::canonical(at, error);
   return error ? at.string() : real.string();
 }
@@ -150,7 +150,7 @@ bool RealHost::writable(const std::string& path) const { return ::access(path.c_
 
 FilesystemFacts RealHost::filesystem(const std::string& path) const {
   FilesystemFacts facts;
-  facts.directory = existing_directory(path);
+  facts.directory = existing(path);
   facts.type = type_of(text("/proc/self/mountinfo").value_or(""), facts.directory);
   struct statvfs info {};
   if (::statvfs(facts.directory.c_str(), &info) != 0) fail_errno("look at the file system of {}", facts.directory);
@@ -225,8 +225,8 @@ Outcome RealHost::make(Attempt what) const {
       case Attempt::overlay:
       case Attempt::idmapped_overlay:
         enter_namespaces();
-        return kernel::try_overlay({existing_directory(data_root_), !kernel::in_initial_user_namespace(),
-                                    what == Attempt::idmapped_overlay});
+        return kernel::try_overlay(
+            {existing(data_root_), !kernel::in_initial_user_namespace(), what == Attempt::idmapped_overlay});
       case Attempt::seccomp_notify:
         return kernel::try_seccomp_notify();
       case Attempt::system_calls:

@@ -199,19 +199,21 @@ void finish_connect(int fd) {
 }
 
 pid_t unix_socket_owner(int directory, const std::string& name) {
-  const std::string path = fmt::format("/proc/self/fd/{}/{}", directory, name);
+  const std::string path = directory < 0 ? name : fmt::format("/proc/self/fd/{}/{}", directory, name);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return -1;
   path.copy(address.sun_path, path.size());
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket) fail_errno("make a unix socket");
-  ucred owner{};
-  socklen_t size = sizeof owner;
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &owner, &size) != 0)
-    return -1;
-  return owner.pid;
+  for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+    const UniqueFd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) fail_errno("make a unix socket");
+    ucred owner{};
+    socklen_t size = sizeof owner;
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &owner, &size) == 0)
+      return owner.pid;
+  }
+  return -1;
 }
 
 }  // namespace bryo::kernel

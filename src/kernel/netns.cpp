@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +63,23 @@ UniqueFd make_netns() {
   return made;
 }
 
+void enter_new_netns() {
+  if (::unshare(CLONE_NEWNET) != 0) fail_errno("make a network namespace (unshare CLONE_NEWNET)");
+}
+
+UniqueFd enter_kept_netns(const std::string& file) {
+  UniqueFd kept(::open(file.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!kept) fail_errno("open {}", file);
+  if (::ioctl(kept.get(), NS_GET_NSTYPE) == CLONE_NEWNET) {
+    if (::setns(kept.get(), CLONE_NEWNET) != 0) fail_errno("enter the network namespace {} (setns)", file);
+    return kept;
+  }
+  enter_new_netns();
+  if (::mount("/proc/thread-self/ns/net", file.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    fail_errno("keep the network namespace at {} (mount)", file);
+  return open_own_netns();
+}
+
 void run_in_netns(int netns_fd, const std::function<void()>& errand) {
   on_a_thread([&] {
     if (::setns(netns_fd, CLONE_NEWNET) != 0) fail_errno("enter a network namespace (setns)");
@@ -103,6 +123,22 @@ void NetnsThread::run(const std::function<void()>& errand) {
   changed_.notify_all();
   changed_.wait(lock, [this] { return errand_ == nullptr; });
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void NetnsThread::run_beside(const std::function<void()>& errand) {
+  std::thread beside;
+  std::exception_ptr failure;
+  run([&] {
+    beside = std::thread([&] {
+      try {
+        errand();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+  });
+  beside.join();
+  if (failure) std::rethrow_exception(failure);
 }
 
 void NetnsThread::serve() {

@@ -1,6 +1,7 @@
 #include "rootless/usernet/supervisor.hpp"
 
 #include <linux/capability.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -74,7 +75,7 @@ class Supervisor {
  private:
   void start_child() {
     root_.emplace();
-    servers_ = resolver_file(watch_.read(), addresses_);
+    servers_ = read_servers();
     root_->put_resolver_file(servers_);
     started_ = Clock::now();
     const pid_t own = ::getpid();
@@ -141,8 +142,13 @@ class Supervisor {
     return -1;
   }
 
+  std::string read_servers() {
+    return resolver_file(watch_.read(), addresses_,
+                         [](const std::string& name) { return ::if_nametoindex(name.c_str()); });
+  }
+
   void follow_name_servers() {
-    std::string now = resolver_file(watch_.read(), addresses_);
+    std::string now = read_servers();
     if (now == servers_) return;
     servers_ = std::move(now);
     root_->put_resolver_file(servers_);

@@ -32,6 +32,7 @@ namespace bryo::rootless::usernet {
 namespace {
 
 constexpr int kNotConfined = 3;  // the child's exit status: it could not begin, and no other one could
+constexpr int kBroken = 4;       // it began; another one may do better
 constexpr std::uint64_t kLargestLog = 1 << 20;
 constexpr int kPollInterval = 5000;  // ms, where the kernel gives no inotify
 
@@ -87,6 +88,7 @@ class Supervisor {
 
   // The child's exit status.
   int become_stack(pid_t parent) {
+    bool began = false;
     try {
       kernel::die_with(parent);
       signals_.reset();
@@ -96,11 +98,12 @@ class Supervisor {
       confine(*std::exchange(root_, std::nullopt));
       if (ready_ && ::write(ready_.get(), "1", 1) != 1) return kNotConfined;  // whoever started us is gone
       ready_.reset();
+      began = true;
       stack.run();
       return 0;
     } catch (const std::exception& error) {
-      log::error("the user-mode network cannot run: {}", error.what());
-      return kNotConfined;
+      log::error("the user-mode network cannot {}: {}", began ? "go on" : "begin", error.what());
+      return began ? kBroken : kNotConfined;
     }
   }
 

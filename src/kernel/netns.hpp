@@ -22,6 +22,8 @@ UniqueFd open_own_netns();
 UniqueFd open_netns_of(pid_t pid);
 // A new namespace with nobody in it; the calling thread stays where it is.
 UniqueFd make_netns();
+// A new one, and the calling thread is in it: for processes that never go back.
+void enter_new_netns();
 // The namespace that is kept at this file (a mount of it, as `ip netns` keeps them), or a new one that is kept there
 // from now on. The calling thread is in it afterwards. The mount is seen in the caller's mount namespace only as far as
 // its propagation goes.

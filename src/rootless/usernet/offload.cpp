@@ -36,29 +36,21 @@ PacketHeader checksum_left_out(std::size_t tcp_at) {
   return out;
 }
 
-// One's complement sum in the machine's own order, eight bytes a step (RFC 1071, 2B and 2C).
+// One's complement sum in the machine's own order (RFC 1071, 2B): sums of 32-bit words in lanes of 64, which no packet
+// can overflow. Compiled with -O3, which makes vectors of the lanes: this is the one loop over every byte that is ours.
 std::uint16_t native_sum(std::span<const std::uint8_t> bytes) {
-  std::uint64_t sums[4] = {};
-  const std::uint8_t* at = bytes.data();
-  std::size_t left = bytes.size();
-  const auto add = [](std::uint64_t& sum, std::uint64_t value) {
-    sum += value;
-    sum += sum < value ? 1 : 0;
-  };
-  for (; left >= 32; left -= 32, at += 32) {
-    std::uint64_t words[4];
-    std::memcpy(words, at, sizeof words);
-    for (int i = 0; i < 4; ++i) add(sums[i], words[i]);
+  constexpr std::size_t kLanes = 8;
+  std::array<std::uint64_t, kLanes> lanes = {};
+  std::array<std::uint32_t, kLanes> words;
+  const std::size_t whole = bytes.size() / sizeof words * sizeof words;
+  for (std::size_t at = 0; at < whole; at += sizeof words) {
+    std::memcpy(words.data(), bytes.data() + at, sizeof words);
+    for (std::size_t i = 0; i < kLanes; ++i) lanes[i] += words[i];
   }
-  for (; left > 0; at += 8) {
-    std::uint64_t word = 0;
-    const std::size_t size = std::min<std::size_t>(left, 8);
-    std::memcpy(&word, at, size);
-    add(sums[0], word);
-    left -= size;
-  }
-  for (int i = 1; i < 4; ++i) add(sums[0], sums[i]);
-  std::uint64_t sum = (sums[0] & 0xffffffff) + (sums[0] >> 32);
+  words = {};
+  std::memcpy(words.data(), bytes.data() + whole, bytes.size() - whole);
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < kLanes; ++i) sum += lanes[i] + words[i];
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<std::uint16_t>(sum);
 }

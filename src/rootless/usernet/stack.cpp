@@ -176,7 +176,12 @@ void Stack::take_frame(std::span<std::uint8_t> packet) {
   PacketHeader header;
   if (packet.size() < sizeof header) return;
   std::memcpy(&header, packet.data(), sizeof header);
-  const std::span<std::uint8_t> frame = packet.subspan(sizeof header);
+  std::span<std::uint8_t> frame = packet.subspan(sizeof header);
+  if (is_fragment(frame)) {
+    frame = reassembly_.take(frame, now_nanoseconds(nullptr) / 1'000'000);
+    header = {};
+    if (frame.empty()) return;
+  }
   switch (filter_.judge(frame)) {
     case Verdict::pass:
       if (complete_checksum(header, frame)) ::slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));

@@ -15,6 +15,7 @@
 #include "rootless/usernet/frame_filter.hpp"
 #include "rootless/usernet/offload.hpp"
 #include "rootless/usernet/poll_set.hpp"
+#include "rootless/usernet/reassembly.hpp"
 
 struct Slirp;
 struct SlirpCb;
@@ -42,6 +43,7 @@ class Stack {
 
   UniqueFd tap_;
   TapWriter writer_;
+  Reassembly reassembly_;
   FrameFilter filter_;
   PollSet poll_;
   std::vector<std::uint8_t> buffer_;

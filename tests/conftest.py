@@ -11,12 +11,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support import cli as clients  # noqa: E402
+from tests.support import users  # noqa: E402
 from tests.support.daemon import ENGINES, REPO, Daemon  # noqa: E402
 from tests.support.hub import Registry  # noqa: E402
 from tests.support.images import BUILD  # noqa: E402
 
 # On disk (an overlay's upper directory and id-mapped mounts want a real file system) and short (sockets have 107 characters).
 SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/nonexistent"))
+
+# They run in the virtual machine of tests/vm, and only there.
+collect_ignore = ["vm/inside"]
 
 
 def pytest_addoption(parser):
@@ -75,10 +79,13 @@ def scratch():
 
 
 @pytest.fixture
-def tmp(scratch):
-    """A directory on disk for this test."""
+def tmp(scratch, engine):
+    """A directory on disk for this test, of the engine's user."""
     directory = scratch / f"t{next(_numbers)}"
     directory.mkdir()
+    if engine.user:
+        account = users.make(engine.user)
+        os.chown(directory, account.uid, account.gid)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -93,6 +100,8 @@ def make_daemon(engine, hub, scratch):
     made = []
 
     def make(*flags, environment=None, mirror=True, chosen=None, directory=None):
+        if engine.user and not chosen and any(str(flag).startswith("--userns-remap") for flag in flags):
+            pytest.skip("needs root: --userns-remap")
         directory = directory or scratch / f"d{next(_numbers)}"
         daemon = Daemon(chosen or engine, directory, [*(mirror_flags(hub) if mirror else []), *flags], environment)
         made.append(daemon)

@@ -62,6 +62,17 @@ std::vector<network::PortPublish> ports_to_publish(const Record& record, std::st
   return out;
 }
 
+std::vector<monitor::PortForward> forwards_of(std::vector<network::PublishedSocket> sockets) {
+  std::vector<monitor::PortForward> out;
+  for (auto& socket : sockets) {
+    const bool udp = socket.protocol == network::Protocol::udp;
+    out.push_back({udp ? monitor::ForwardProtocol::udp : monitor::ForwardProtocol::tcp, std::move(socket.fd),
+                   std::move(socket.target_ip), socket.target_port, std::move(socket.other_target_ip),
+                   socket.transparent});
+  }
+  return out;
+}
+
 std::map<std::string, std::optional<std::vector<PortBinding>>> port_view(
     const Record& record, const std::vector<network::PublishedPort>& ports) {
   std::map<std::string, std::optional<std::vector<PortBinding>>> out;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/container.hpp"
+#include "monitor/types.hpp"
 
 namespace bryo::engine {
 
@@ -21,6 +22,8 @@ ContainerPort parse_port(std::string_view text);
 void parse_port_map(Record& record);
 // What to ask of the network: bindings, and with publish_all_ports every exposed port that has none.
 std::vector<network::PortPublish> ports_to_publish(const Record& record, std::string_view default_host_ip);
+// For the container's monitor.
+std::vector<monitor::PortForward> forwards_of(std::vector<network::PublishedSocket> sockets);
 // NetworkSettings.Ports
 std::map<std::string, std::optional<std::vector<PortBinding>>> port_view(
     const Record& record, const std::vector<network::PublishedPort>& ports);

@@ -92,7 +92,9 @@ class ContainerCgroup {
   const std::string& path() const { return path_; }
   bool exists() const;
 
-  // For the launcher. v1 and hybrid: one cgroup.procs a hierarchy, open for writing; empty on v2.
+  // For the launcher. v1 and hybrid: `tasks` of each hierarchy, open for writing: a process of one thread enters with
+  // "0". Since Linux 5.5 that takes no lock that stops every fork and exec of the host, as cgroup.procs does, and waits
+  // for no RCU grace period (cgroup_moves.hpp). Empty on v2.
   std::vector<UniqueFd> open_procs() const;
   // For CLONE_INTO_CGROUP. v2: the directory; empty on v1 and hybrid.
   UniqueFd open_directory() const;

@@ -39,11 +39,13 @@ UniqueFd make_tap(const std::string& name, int mtu, int netns_fd) {
     fail(ErrorKind::invalid_argument, "invalid interface name \"{}\": 1 to {} bytes", name,
          sizeof request.ifr_name - 1);
   std::memcpy(request.ifr_name, name.data(), name.size());
-  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
   UniqueFd tap;
   run_in_netns(make_netns().get(), [&] {
     tap = open_device();
     if (::ioctl(tap.get(), TUNSETIFF, &request) != 0) fail_errno("make the tap device {}", name);
+    if (::ioctl(tap.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)
+      fail_errno("set the offloads of the tap device {}", name);
     NetlinkSocket socket(NETLINK_ROUTE);
     const auto link = find_link(socket, name);
     if (!link) fail(ErrorKind::internal, "the tap device {} is not there after it was made", name);

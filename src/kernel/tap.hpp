@@ -1,5 +1,6 @@
 // A tap device (Linux' tuntap.txt): an interface whose other end is a descriptor, one Ethernet frame a read(2) or
-// write(2). It lives as long as a descriptor of it is open.
+// write(2), each after a virtio_net_hdr (linux/virtio_net.h): checksums and segmentation of TCP are the reader's. It
+// lives as long as a descriptor of it is open.
 #pragma once
 
 #include <string>

@@ -27,18 +27,33 @@ ForwardTarget ForwardTarget::parse(const std::string& address, std::uint16_t por
   return target;
 }
 
+ForwardTargets ForwardTargets::parse(const PortForward& forward) {
+  ForwardTargets targets;
+  targets.first = ForwardTarget::parse(forward.target_address, forward.target_port);
+  if (!forward.other_target_address.empty())
+    targets.other = ForwardTarget::parse(forward.other_target_address, forward.target_port);
+  targets.transparent = forward.transparent;
+  return targets;
+}
+
 Forwards::Forwards(EventLoop& loop) : loop_(loop) {}
 Forwards::~Forwards() = default;
 
-void Forwards::add(ForwardProtocol protocol, UniqueFd socket, const std::string& address, std::uint16_t port) {
-  const ForwardTarget target = ForwardTarget::parse(address, port);
-  if (protocol == ForwardProtocol::tcp) {
+void Forwards::add(PortForward forward) {
+  const ForwardTargets targets = ForwardTargets::parse(forward);
+  if (forward.protocol == ForwardProtocol::tcp) {
     if (!tcp_) tcp_ = std::make_unique<TcpForwards>(loop_);
-    tcp_->add(std::move(socket), target);
+    tcp_->add(std::move(forward.socket), targets);
   } else {
     if (!udp_) udp_ = std::make_unique<UdpForwards>(loop_);
-    udp_->add(std::move(socket), target);
+    udp_->add(std::move(forward.socket), targets);
   }
+}
+
+void Forwards::remove(const PortName& port) {
+  const ForwardTarget bound = ForwardTarget::parse(port.address, port.port);
+  if (port.protocol == ForwardProtocol::tcp && tcp_) tcp_->remove(bound);
+  if (port.protocol == ForwardProtocol::udp && udp_) udp_->remove(bound);
 }
 
 void Forwards::stop_listening() {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "monitor/forward.hpp"
+#include "monitor/forward_sockets.hpp"
 #include "monitor/splice_pipe.hpp"
 
 namespace bryo::monitor {
@@ -17,7 +18,9 @@ class TcpForwards {
   explicit TcpForwards(EventLoop& loop);
   ~TcpForwards();
 
-  void add(UniqueFd listener, const ForwardTarget& target);
+  void add(UniqueFd listener, const ForwardTargets& targets);
+  // Listeners that are bound to this; those who wait in their queues are taken first.
+  void remove(const ForwardTarget& bound);
   void stop_listening();
 
  private:
@@ -30,6 +33,7 @@ class TcpForwards {
   void bury();
 
   EventLoop& loop_;
+  ForwardSockets sockets_;
   SplicePipePool pipes_;
   std::vector<std::unique_ptr<TcpListener>> listeners_;
   std::vector<std::unique_ptr<TcpConnection>> connections_;

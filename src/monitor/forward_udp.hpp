@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "monitor/forward.hpp"
+#include "monitor/forward_sockets.hpp"
 
 namespace bryo::monitor {
 
@@ -17,7 +18,9 @@ class UdpForwards {
   explicit UdpForwards(EventLoop& loop);
   ~UdpForwards();
 
-  void add(UniqueFd socket, const ForwardTarget& target);
+  void add(UniqueFd socket, const ForwardTargets& targets);
+  // Sockets that are bound to this, with the senders that they have heard of: replies leave through the same socket.
+  void remove(const ForwardTarget& bound);
 
  private:
   friend class UdpListener;
@@ -28,6 +31,7 @@ class UdpForwards {
   void expire();
 
   EventLoop& loop_;
+  ForwardSockets sockets_;
   std::vector<std::unique_ptr<UdpListener>> listeners_;
   std::list<std::unique_ptr<UdpSession>> sessions_;  // longest idle first
   Timer expiry_;

@@ -177,8 +177,20 @@ TEST_P(UserNetworkTest, NamesAreAskedWhereTheHostAsksNow) {
   });
 }
 
-TEST_P(UserNetworkTest, LargeTransfersArriveWhole) {
-  in_lab([](Lab& lab) {
+class UserNetworkTransferTest : public UserNetworkTest {
+ protected:
+  void transfer(int mtu);
+};
+INSTANTIATE_TEST_SUITE_P(As, UserNetworkTransferTest, ::testing::Values(As::root, As::user),
+                         [](const auto& test) { return test.param == As::root ? "Root" : "User"; });
+
+TEST_P(UserNetworkTransferTest, LargeTransfersArriveWhole) { transfer(65520); }
+// Joined and split by the kernel (offload.hpp).
+TEST_P(UserNetworkTransferTest, LargeTransfersArriveWholeThroughASmallMtu) { transfer(1500); }
+
+void UserNetworkTransferTest::transfer(int mtu) {
+  in_lab([mtu](Lab& lab) {
+    lab.options.mtu = mtu;
     UniqueFd listener;
     lab.outside->run([&] { listener = kernel::listen_tcp(kernel::IpAddress::parse(kHost), 7004); });
     auto network = lab.start();
@@ -222,6 +234,17 @@ TEST_P(UserNetworkTest, LargeTransfersArriveWhole) {
     server.join();
     EXPECT_TRUE(received == sent) << received.size();
     EXPECT_TRUE(returned == sent) << returned.size();
+    network.stop();
+  });
+}
+
+TEST_P(UserNetworkTest, DatagramsLargerThanTheMtuArrive) {
+  in_lab([](Lab& lab) {
+    lab.options.mtu = 1500;
+    auto network = lab.start();
+    const std::string text(8000, 'x');
+    EXPECT_EQ(lab.udp(kOther, kPort, text), std::string(kHost) + "|" + text);
+    EXPECT_EQ(lab.udp(kOther, kPort, text), std::string(kHost) + "|" + text);
     network.stop();
   });
 }

@@ -53,6 +53,9 @@ struct Container::State {
   bool gate_open = false;
   bool has_network = false;
   ListenerHandler on_listener;
+  // Whoever closes the last descriptor of a detached mount waits for the kernel to take it apart (an RCU grace period
+  // each): the child clones these, and the launcher has the time while the program runs.
+  std::vector<UniqueFd> cloned_mounts;
 
   void clone_child(ChildInputs& inputs, const CgroupPlacement& cgroup);
   void follow_stage();
@@ -61,6 +64,7 @@ struct Container::State {
   [[noreturn]] void died(const char* when);
   void hand_listener_over(int number);
   void send_mounts();
+  void keep_cloned(std::vector<UniqueFd>& mounts);
   UniqueFd user_namespace() const;
 };
 
@@ -252,7 +256,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
 
 void Container::State::send_mounts() {
   const UniqueFd namespace_fd = user_namespace();
-  const std::vector<UniqueFd> mounts = prepare_mounts(*plan, descriptors, namespace_fd.get());
+  std::vector<UniqueFd> mounts = prepare_mounts(*plan, descriptors, namespace_fd.get());
   std::vector<int> numbers;
   for (const UniqueFd& mount : mounts) numbers.push_back(mount.get());
   for (std::size_t at = 0; at < numbers.size(); at += kReportDescriptors) {
@@ -260,6 +264,13 @@ void Container::State::send_mounts() {
     // A child that is gone has left a message, which is read next.
     if (!send_report(link.get(), ReportKind::go, static_cast<int>(numbers.size()), part)) return;
   }
+  keep_cloned(mounts);
+}
+
+void Container::State::keep_cloned(std::vector<UniqueFd>& mounts) {
+  for (const Step& step : plan->steps)
+    if (const auto* attach = std::get_if<AttachSource>(&step); attach != nullptr && attach->in_order)
+      cloned_mounts.push_back(std::move(mounts[1 + attach->source]));
 }
 
 void Container::wait_mounted() {
@@ -308,6 +319,7 @@ void Container::start() {
   state.phase = Phase::started;
   state.child.release();
   state.link.reset();
+  state.cloned_mounts.clear();
 }
 
 void open_gate(int connected, pid_t pid, const ListenerHandler& on_listener) {

@@ -38,7 +38,7 @@ struct ChildStdio {
 
 // Borrowed descriptors of cgroups that the caller has made (kernel/cgroups.hpp: open_procs, open_directory).
 struct CgroupPlacement {
-  std::vector<int> procs;  // v1 and hybrid: cgroup.procs of every hierarchy, open for writing
+  std::vector<int> procs;  // v1 and hybrid: one a hierarchy, in which a process of one thread enters by writing "0"
   int directory = -1;      // v2
 };
 

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -204,6 +205,7 @@ int run_daemon(const std::vector<std::string>& arguments) {
     serve(options, arguments);
     return 0;
   }
+  ::prctl(PR_SET_NAME, "bryod");  // it was started as /proc/self/exe
   RootlessHome home(options.engine.exec_root, options.user_network);
   options.engine.rootless = home.facts();
   serve(options, arguments);

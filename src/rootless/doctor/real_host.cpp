@@ -186,7 +186,7 @@ SubordinateFacts RealHost::subordinate(ids::IdKind kind, const ids::User& user) 
 std::optional<ids::User> RealHost::account(const std::string& name) const { return ids::NssAccounts().user(name); }
 
 std::optional<SocketOwner> RealHost::socket_owner(const std::string& path) const {
-  const int pid = kernel::unix_socket_owner(path);
+  const int pid = kernel::unix_socket_owner(AT_FDCWD, path);
   if (pid < 0) return std::nullopt;
   return SocketOwner{pid, std::string(trim(text(fmt::format("/proc/{}/comm", pid)).value_or("")))};
 }

@@ -55,9 +55,9 @@ Verdict FrameFilter::judge_v4(Frame packet) const {
   const std::uint32_t destination = read32(packet, 16);
   const std::uint32_t first_byte = destination >> 24;
   if (first_byte == 127 || first_byte == 0 || destination == 0xffffffff) return Verdict::drop;
-  if ((destination & mask_) != network_) return Verdict::pass;
   constexpr std::uint16_t kMoreFragmentsOrOffset = 0x3fff;
   if ((read16(packet, 6) & kMoreFragmentsOrOffset) != 0) return Verdict::drop;
+  if ((destination & mask_) != network_) return Verdict::pass;
   return judge_service(destination == host_, destination == dns_, packet[9], packet.subspan(header, total - header));
 }
 

@@ -1,11 +1,11 @@
 // What of the namespace's frames reaches the stack. libslirp connects to whatever address a frame names, and takes
 // several for the host's own loopback; here stands what may pass, before it parses anything. Pure.
 //
-// - Only ARP, IPv4 and IPv6 without extension headers.
+// - Only ARP, IPv4 (whole datagrams: reassembly.hpp) and IPv6 without extension headers.
 // - The host's loopback by its own addresses: never (127/8, 0/8, 255.255.255.255, ::/64 with ::1 and ::ffff:a.b.c.d,
 //   node- and link-local multicast but for neighbour discovery).
 // - The small network: the host's stand-in on open ports, the name server on port 53, and ping of both. Nothing else
-//   lives there; a fragment cannot be judged, and goes.
+//   lives there.
 // - Everything else passes: the host's network decides, as for any program.
 #pragma once
 

@@ -23,6 +23,20 @@ inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
 inline constexpr std::uint8_t kProtocolIcmp6 = 58;
 
+// struct virtio_net_hdr of linux/virtio_net.h (which no C++ compiler takes), before every frame of the tap; in the
+// machine's byte order.
+struct PacketHeader {
+  std::uint8_t flags = 0;
+  std::uint8_t gso_type = 0;
+  std::uint16_t hdr_len = 0;
+  std::uint16_t gso_size = 0;
+  std::uint16_t csum_start = 0;
+  std::uint16_t csum_offset = 0;  // from csum_start
+};
+inline constexpr std::uint8_t kNeedsChecksum = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
+inline constexpr std::uint8_t kLargeTcp4 = 1;      // VIRTIO_NET_HDR_GSO_TCPV4
+inline constexpr std::uint8_t kLargeTcp6 = 4;      // VIRTIO_NET_HDR_GSO_TCPV6
+
 inline std::uint16_t read16(std::span<const std::uint8_t> bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
 }

@@ -53,8 +53,9 @@ SlirpConfig slirp_config(const Config& config, const UserNetworkAddresses& addre
   out.vprefix_len = static_cast<std::uint8_t>(addresses.network6.length());
   out.vhost6 = v6(addresses.host6);
   out.vnameserver6 = v6(addresses.dns6);
-  out.if_mtu = static_cast<std::size_t>(config.mtu);
-  out.if_mru = static_cast<std::size_t>(config.mtu);
+  // Not the interface's MTU: TCP keeps to what the other side offers, and larger packets come and go as one.
+  out.if_mtu = kLargestMtu;
+  out.if_mru = kLargestMtu;
   out.disable_host_loopback = !config.host_loopback && config.host_ports.empty();
   out.disable_dhcp = true;
   return out;
@@ -93,7 +94,8 @@ const SlirpCb& Stack::callbacks() {
   static const SlirpCb table = [] {
     SlirpCb out = {};
     out.send_packet = [](const void* data, std::size_t size, void* opaque) -> ssize_t {
-      return self(opaque).send_frame({static_cast<const std::uint8_t*>(data), size});
+      self(opaque).writer_.send({static_cast<const std::uint8_t*>(data), size});
+      return static_cast<ssize_t>(size);
     };
     out.guest_error = [](const char* message, void* opaque) { self(opaque).note_guest_error(message); };
     out.clock_get_ns = now_nanoseconds;
@@ -111,6 +113,7 @@ const SlirpCb& Stack::callbacks() {
 
 Stack::Stack(const Config& config, UniqueFd tap)
     : tap_(std::move(tap)),
+      writer_(tap_.get()),
       filter_(user_network_addresses(config.cidr), config.host_loopback, config.host_ports),
       buffer_(kLargestFrame) {
   const SlirpConfig settings = slirp_config(config, user_network_addresses(config.cidr));
@@ -153,6 +156,7 @@ void Stack::run() {
     ::slirp_pollfds_poll(
         slirp_, 0, [](int fd, void* opaque) { return slirp_events(self(opaque).poll_.seen(fd)); }, this);
     if (tap != 0 && !take_frames()) return;
+    writer_.flush();
   }
 }
 
@@ -168,23 +172,26 @@ bool Stack::take_frames() {
   return true;
 }
 
-void Stack::take_frame(Frame frame) {
+void Stack::take_frame(std::span<std::uint8_t> packet) {
+  PacketHeader header;
+  if (packet.size() < sizeof header) return;
+  std::memcpy(&header, packet.data(), sizeof header);
+  std::span<std::uint8_t> frame = packet.subspan(sizeof header);
+  if (is_fragment(frame)) {
+    frame = reassembly_.take(frame, now_nanoseconds(nullptr) / 1'000'000);
+    header = {};
+    if (frame.empty()) return;
+  }
   switch (filter_.judge(frame)) {
     case Verdict::pass:
-      ::slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
+      if (complete_checksum(header, frame)) ::slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
       break;
     case Verdict::refuse:
-      if (const auto answer = refusal_of(frame); !answer.empty()) send_frame(answer);
+      if (const auto answer = refusal_of(frame); !answer.empty()) writer_.send(answer);
       break;
     case Verdict::drop:
       break;
   }
-}
-
-// A frame that the interface does not take (it is down, its queue is full) is lost, as on a wire.
-ssize_t Stack::send_frame(Frame frame) {
-  static_cast<void>(::write(tap_.get(), frame.data(), frame.size()));
-  return static_cast<ssize_t>(frame.size());
 }
 
 void Stack::note_guest_error(const char* message) {

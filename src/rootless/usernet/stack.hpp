@@ -13,7 +13,9 @@
 #include "base/unique_fd.hpp"
 #include "rootless/usernet/config.hpp"
 #include "rootless/usernet/frame_filter.hpp"
+#include "rootless/usernet/offload.hpp"
 #include "rootless/usernet/poll_set.hpp"
+#include "rootless/usernet/reassembly.hpp"
 
 struct Slirp;
 struct SlirpCb;
@@ -36,11 +38,12 @@ class Stack {
   int fill_poll_set();
   // false: the device is gone.
   bool take_frames();
-  void take_frame(Frame frame);
-  ssize_t send_frame(Frame frame);
+  void take_frame(std::span<std::uint8_t> packet);
   void note_guest_error(const char* message);
 
   UniqueFd tap_;
+  TapWriter writer_;
+  Reassembly reassembly_;
   FrameFilter filter_;
   PollSet poll_;
   std::vector<std::uint8_t> buffer_;

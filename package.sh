@@ -12,8 +12,7 @@ umask 022
 export LC_ALL=C TZ=UTC
 
 # The programs of an installation: the same as in src/cli/setup/contents.cpp.
-programs="bryo bryod bryo-host bryo-init bryo-monitor bryo-oci bryo-usernet"
-optional="bryo-rootless"
+programs="bryo bryod bryo-host bryo-init bryo-monitor bryo-oci bryo-rootless bryo-usernet"
 
 git() { command git -c safe.directory="$here" "$@"; }
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
@@ -22,13 +21,9 @@ version=$(sed -n 's/^project(bryo VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 machine=$(uname -m)
 
 if [ -z "${BRYO_BIN_DIR:-}" ]; then
-  targets=$programs
-  for program in $optional; do
-    if grep -rqs "bryo_program($program " src --include=CMakeLists.txt; then targets="$targets $program"; fi
-  done
   cmake --preset release >/dev/null
   # shellcheck disable=SC2086
-  cmake --build --preset release --target $targets
+  cmake --build --preset release --target $programs
   BRYO_BIN_DIR=build/release/bin
 fi
 
@@ -42,9 +37,6 @@ copy() {  # copy FILE TARGET [MODE]
 
 copy_programs() {  # copy_programs DIRECTORY
   for program in $programs; do copy "$BRYO_BIN_DIR/$program" "$1/$program" 755; done
-  for program in $optional; do
-    if [ -e "$BRYO_BIN_DIR/$program" ]; then copy "$BRYO_BIN_DIR/$program" "$1/$program" 755; fi
-  done
 }
 
 completion() {  # completion SHELL FILE
@@ -80,8 +72,8 @@ tarball() {
 
 # Packages of the libraries that the programs are linked to, as "a (>= 1), b": from dpkg's own records on this machine.
 library_packages() {
-  for program in "$BRYO_BIN_DIR"/bryo "$BRYO_BIN_DIR"/bryo?*; do
-    readelf -d "$program" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+  for program in $programs; do
+    readelf -d "$BRYO_BIN_DIR/$program" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
   done | sort -u | while read -r library; do
     path=$(ldconfig -p | sed -n "s|^[[:space:]]*$library (.*x86-64.*=> ||p; s|^[[:space:]]*$library (.*AArch64.*=> ||p" | head -n 1)
     [ -n "$path" ] || continue

@@ -129,8 +129,12 @@ void HelperProcess::answer(const Message& message) {
 void HelperProcess::add(const Message& message) {
   const auto wanted = json::decode<Forward>(json::parse(message.text));
   auto made = std::make_unique<monitor::Forwards>(loop_);
-  made->add(wanted.tcp ? monitor::ForwardProtocol::tcp : monitor::ForwardProtocol::udp,
-            UniqueFd(kernel::raw::duplicate(message.descriptor.get(), 3)), wanted.address, wanted.port);
+  monitor::PortForward forward;
+  forward.protocol = wanted.tcp ? monitor::ForwardProtocol::tcp : monitor::ForwardProtocol::udp;
+  forward.socket.reset(kernel::raw::duplicate(message.descriptor.get(), 3));
+  forward.target_address = wanted.address;
+  forward.target_port = wanted.port;
+  made->add(std::move(forward));
   forwards_[wanted.id].push_back(std::move(made));
 }
 

@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/cgroup_files.hpp"
+#include "kernel/cgroup_places.hpp"
 #include "kernel/cgroups.hpp"
 
 namespace bryo::kernel {
@@ -72,7 +73,10 @@ std::string read_mountinfo() {
 CgroupLayout CgroupLayout::detect() { return parse(read_mountinfo()); }
 
 const CgroupLayout& CgroupLayout::once() {
-  static const CgroupLayout layout = detect();
+  static const CgroupLayout layout = [] {
+    auto usual = layout_of_usual_places();
+    return usual ? *std::move(usual) : detect();
+  }();
   return layout;
 }
 

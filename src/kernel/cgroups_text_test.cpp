@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "kernel/cgroup_details.hpp"
+#include "kernel/cgroup_places.hpp"
 #include "kernel/cgroup_tree.hpp"
 #include "kernel/cgroup_writes.hpp"
 #include "kernel/cgroups.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 // --- the layout, from text ---
 
@@ -52,6 +54,24 @@ TEST(CgroupLayout, OddNamesAndGarbageDoNoHarm) {
   const auto layout =
       CgroupLayout::parse("x\n - \n1 2 3 - cgroup\n32 31 0:29 / /mnt/a\\040b rw - cgroup cgroup rw,pids\n");
   EXPECT_EQ(layout.hierarchies().at("pids"), "/mnt/a b");
+}
+
+TEST(CgroupPlaces, ControllersOfAHierarchyKeepTheKernelsOrder) {
+  const auto hierarchies = v1_hierarchies(
+      "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
+      "cpuset\t3\t1\t1\ncpu\t12\t9\t1\ncpuacct\t12\t9\t1\nmemory\t0\t62\t1\npids\t8\t1\t1\ngarbage\n");
+  EXPECT_THAT(hierarchies,
+              UnorderedElementsAre(ElementsAre("cpuset"), ElementsAre("cpu", "cpuacct"), ElementsAre("pids")));
+  EXPECT_THAT(v1_hierarchies(""), IsEmpty());
+}
+
+TEST(CgroupPlaces, TellTheSameAsTheTableOfMounts) {
+  const auto usual = layout_of_usual_places();
+  if (!usual) GTEST_SKIP() << "the hierarchies of this host are elsewhere";
+  const auto table = CgroupLayout::detect();
+  EXPECT_EQ(usual->version(), table.version());
+  EXPECT_EQ(usual->hierarchies(), table.hierarchies());
+  EXPECT_EQ(usual->unified(), table.unified());
 }
 
 TEST(CgroupPath, RefusesWhatIsNotOne) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -195,6 +196,24 @@ void finish_connect(int fd) {
   socklen_t size = sizeof(number);
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0) fail_errno("getsockopt SO_ERROR");
   if (number != 0) throw Error::from_errno(number, "connect");
+}
+
+pid_t unix_socket_owner(int directory, const std::string& name) {
+  const std::string path = directory < 0 ? name : fmt::format("/proc/self/fd/{}/{}", directory, name);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return -1;
+  path.copy(address.sun_path, path.size());
+  for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+    const UniqueFd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) fail_errno("make a unix socket");
+    ucred owner{};
+    socklen_t size = sizeof owner;
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &owner, &size) == 0)
+      return owner.pid;
+  }
+  return -1;
 }
 
 }  // namespace bryo::kernel

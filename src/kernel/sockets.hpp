@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "base/unique_fd.hpp"
@@ -53,5 +54,9 @@ std::optional<std::size_t> receive_some(int fd, void* buffer, std::size_t size);
 std::optional<std::size_t> send_some(int fd, const void* data, std::size_t size);
 // After start_connect_tcp, when writable: throws what went wrong.
 void finish_connect(int fd);
+
+// The process that listens on the unix socket (stream or seqpacket) of this name, in an open directory or AT_FDCWD, as
+// SO_PEERCRED tells (unix(7)); -1 when nobody does. By descriptor, since addresses have 107 bytes only.
+pid_t unix_socket_owner(int directory, const std::string& name);
 
 }  // namespace bryo::kernel

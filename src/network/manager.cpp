@@ -52,7 +52,7 @@ NetworkManager::Impl::Impl(NetworkOptions from, Persistence& persistence)
       forwarding(persistence),
       host_sockets(options),
       ports(port_table(options, host_sockets)),
-      resolvers(options.resolv_conf),
+      resolvers(options.resolv_conf, "/run/systemd/resolve/resolv.conf", options.dns_relay),
       dns(names, resolvers),
       bridges(options.tag) {
   if (options.firewall)

@@ -42,6 +42,10 @@ struct NetworkOptions {
   std::string tag = "bryo";
   std::string site;  // seed of the unique local IPv6 prefix; empty: the host's machine id
   std::string resolv_conf = "/etc/resolv.conf";
+  // A name server that answers as the host's do, for an engine whose network is not the host's; empty: the host's own.
+  std::string dns_relay;
+  // Stands for the host itself there ("host-gateway"); empty: the default bridge's address.
+  std::string host_address;
   // Where published ports are when that is not the engine's own network namespace: a rootless engine lives in one that
   // packets from outside do not reach. Its monitors then forward everything. Null: in our own.
   std::shared_ptr<kernel::NetnsThread> outside;

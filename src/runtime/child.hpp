@@ -102,6 +102,8 @@ void enter_cgroups(ChildContext& context) noexcept;
 void close_all_but(std::span<const int> sorted) noexcept;
 
 // child_steps.cpp
+// The plan's steps in its order, but for those that need no mount: these come first.
+void run_early_steps(ChildContext& context) noexcept;
 void run_steps(ChildContext& context) noexcept;
 
 // child_mounts.cpp

@@ -566,6 +566,26 @@ TEST_F(LaunchTest, GateElsewhereIsOpenedByAnotherConnection) {
   EXPECT_EQ(wait_for(pid), 0);
 }
 
+TEST_F(LaunchTest, OpenGateLetsTheProgramThrough) {
+  Pipe pipe;
+  const LaunchPlan plan = make_plan(shell_spec("echo through; exit 3"), facts(), directory(root_));
+  LaunchInputs inputs;
+  inputs.stdio = {-1, pipe.writer(), pipe.writer()};
+  inputs.gate_open = true;
+  Container container = Container::begin(plan, inputs);
+  container.wait_created();
+  // Before start(), which has nothing left to say.
+  EXPECT_EQ(pipe.drain(), "through\n");
+  container.start();
+  EXPECT_EQ(wait_for(container.pid()), 3);
+
+  oci::RuntimeSpec missing = shell_spec("");
+  missing.process->args = {"/bin/nothing"};
+  const LaunchPlan other = make_plan(missing, facts(), directory(root_));
+  Container failing = Container::begin(other, inputs);
+  EXPECT_THROW(failing.wait_created(), Error);
+}
+
 TEST_F(LaunchTest, NoChildIsLeftByAFailure) {
   oci::RuntimeSpec spec = shell_spec("true");
   spec.mounts.push_back({"/x", "bind", scratch_ / "does-not-exist", {"rbind"}, {}, {}});

@@ -41,6 +41,14 @@ void remove_resctrl_of(const oci::RuntimeSpec& spec, const std::string& id) {
 }
 
 // What is left to do once its processes and cgroups are gone.
+void finish(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec) {
+  remove_resctrl_of(spec, state.id);
+  if (!spec.hooks || spec.hooks->poststop.empty()) return;
+  for (const std::string& failure :
+       try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
+    log_warning(context.options, failure);
+}
+
 void finish(const Context& context, const ContainerState& state) {
   oci::RuntimeSpec spec;
   try {
@@ -49,11 +57,7 @@ void finish(const Context& context, const ContainerState& state) {
     // It never got a configuration: nothing was made of it, and there is nothing to run.
     return;
   }
-  remove_resctrl_of(spec, state.id);
-  if (!spec.hooks || spec.hooks->poststop.empty()) return;
-  for (const std::string& failure :
-       try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
-    log_warning(context.options, failure);
+  finish(context, state, spec);
 }
 
 }  // namespace
@@ -137,16 +141,26 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
 NewContainer::~NewContainer() {
   if (kept_) return;
   container_.reset();
-  destroy(context_, state_);
+  destroy(context_, state_, saved_ ? &bundle_.spec : nullptr);
 }
 
 SystemdManager connect_to_systemd() { return SystemdManager::connect(::geteuid() != 0); }
+
+namespace {
+
+std::string read_proc_devices() {
+  const UniqueFd file = kernel::open_trusted("/proc/devices", O_RDONLY);
+  return kernel::read_file(file.get(), 64 * 1024);
+}
+
+}  // namespace
 
 // Before anything is made: a host without systemd says so here.
 std::string NewContainer::choose_cgroup() {
   if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
   place_ =
       systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, ::geteuid() == 0 ? "system.slice" : "user.slice");
+  scope_others_ = annotation_properties(bundle_.spec.annotations);
   systemd_.emplace(connect_to_systemd());
   std::string base = systemd_->control_group();
   while (base.ends_with('/')) base.pop_back();
@@ -225,8 +239,11 @@ void NewContainer::enter_scope() {
   if (!systemd_) return;
   const auto& layout = kernel::CgroupLayout::once();
   const auto resources = bundle_.spec.linux_->resources.value_or(oci::LinuxResources{});
+  std::vector<UnitProperty> others = device_properties(limits_of(*bundle_.spec.linux_).devices, read_proc_devices());
+  others.insert(others.end(), scope_others_.begin(), scope_others_.end());
   try {
-    systemd_->start_unit(place_.unit, scope_properties(place_, state_.id, state_.pid, resources, layout.version()));
+    systemd_->start_unit(place_.unit,
+                         scope_properties(place_, state_.id, state_.pid, resources, layout.version(), others));
   } catch (const Error&) {
     // Perhaps somebody else's unit has this name: it is not ours to stop.
     state_.cgroups = false;
@@ -236,6 +253,11 @@ void NewContainer::enter_scope() {
   stopping_point("scope");
   // systemd made it where it keeps its own books; the rest, and what it has no property for, is ours.
   make_cgroup().add(state_.pid);
+}
+
+void NewContainer::save_all() {
+  context_.states.save(state_, &bundle_.spec);
+  saved_ = true;
 }
 
 // Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is
@@ -269,7 +291,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   inputs.no_pivot = request_.no_pivot;
   check_cgroup_free();
   // Before anything else exists: what is written here is what `delete --force` takes away.
-  context_.states.save(state_, &bundle_.spec);
+  save_all();
   stopping_point("state");
   enter_cgroup(inputs);
   stopping_point("cgroup");
@@ -280,6 +302,8 @@ void NewContainer::launch(bool wait_for_start_command) {
     gate = context_.states.listen_at_gate(state_.id);
     inputs.gate_listener = gate.get();
   }
+  // Whoever wants to hear of the process or of its terminal hears of it before the program runs.
+  inputs.gate_open = !wait_for_start_command && request_.pid_file.empty() && request_.console_socket.empty();
   if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
   container_.emplace(Container::begin(plan_, inputs));
@@ -298,7 +322,7 @@ void NewContainer::launch(bool wait_for_start_command) {
 
 std::string NewContainer::prepare_restore() {
   check_cgroup_free();
-  context_.states.save(state_, &bundle_.spec);
+  save_all();
   if (state_.cgroups && !systemd_) make_cgroup();
   return context_.states.restored_pid_file(state_.id);
 }
@@ -343,7 +367,7 @@ void stop_scope(const Context& context, const ContainerState& state) {
 
 }  // namespace
 
-void destroy(const Context& context, const ContainerState& state) {
+void destroy(const Context& context, const ContainerState& state, const oci::RuntimeSpec* spec) {
   if (const UniqueFd init = open_init(state)) {
     kernel::send_signal(init.get(), SIGKILL);
     // Its end takes the pid namespace with it; a zombie waits for its own parent, not for us.
@@ -361,7 +385,10 @@ void destroy(const Context& context, const ContainerState& state) {
   }
   stop_scope(context, state);
   stopping_point("cgroup-removed");
-  finish(context, state);
+  if (spec != nullptr)
+    finish(context, state, *spec);
+  else
+    finish(context, state);
   stopping_point("poststop");
   context.states.remove(state.id);
 }

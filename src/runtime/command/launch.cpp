@@ -67,11 +67,12 @@ BundleSpec load_bundle(const std::string& bundle) {
   out.bundle = std::filesystem::absolute(bundle).lexically_normal().string();
   if (out.bundle.size() > 1 && out.bundle.back() == '/') out.bundle.pop_back();
   const UniqueFd fd = kernel::open_trusted(out.bundle + "/config.json", O_RDONLY);
-  out.spec = oci::parse_runtime_spec(kernel::read_file(fd.get(), kMaxConfig));
+  out.text = kernel::read_file(fd.get(), kMaxConfig);
+  out.spec = oci::parse_runtime_spec(out.text);
   if (!out.spec.root || out.spec.root->path.empty()) fail(ErrorKind::invalid_argument, "root.path: missing");
   const std::string& path = out.spec.root->path;
   out.rootfs = path.starts_with('/') ? path : out.bundle + "/" + path;
-  complete_mappings(out.spec);
+  if (complete_mappings(out.spec)) out.text.clear();
   check_hooks(out.spec);
   return out;
 }
@@ -124,6 +125,7 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
   if (request.listen_descriptors > 0 && bundle_.spec.process) {
     bundle_.spec.process->env.push_back(fmt::format("LISTEN_FDS={}", request.listen_descriptors));
     bundle_.spec.process->env.emplace_back("LISTEN_PID=1");
+    bundle_.text.clear();
   }
   const bool terminal = bundle_.spec.process && bundle_.spec.process->terminal;
   if (!request.console_socket.empty() && !terminal)
@@ -256,7 +258,8 @@ void NewContainer::enter_scope() {
 }
 
 void NewContainer::save_all() {
-  context_.states.save(state_, &bundle_.spec);
+  if (bundle_.text.empty()) bundle_.text = oci::format_runtime_spec(bundle_.spec);
+  context_.states.save(state_, bundle_.text);
   saved_ = true;
 }
 

@@ -106,9 +106,9 @@ UniqueFd StateDirectory::open(const std::string& id) const {
   return fd;
 }
 
-void StateDirectory::save(const ContainerState& state, const oci::RuntimeSpec* spec) const {
+void StateDirectory::save(const ContainerState& state, const std::string& config) const {
   const UniqueFd directory = open(state.id);
-  if (spec != nullptr) write_whole(directory, kSpecFile, oci::format_runtime_spec(*spec));
+  if (!config.empty()) write_whole(directory, kSpecFile, config);
   write_whole(directory, kStateFile, json::serialize(json::encode(state)));
 }
 

@@ -93,6 +93,9 @@ class ContainerCgroup {
 
   // For the launcher. v1 and hybrid: one cgroup.procs a hierarchy, open for writing; empty on v2.
   std::vector<UniqueFd> open_procs() const;
+  // v1 and hybrid: the same, in cgroups below it for the hierarchies of some controllers ("cpu" → "sub").
+  // Error{invalid_argument} names a controller without a hierarchy (v2: every one), {not_found} a cgroup.
+  std::vector<UniqueFd> open_procs(const std::map<std::string, std::string>& below) const;
   // For CLONE_INTO_CGROUP. v2: the directory; empty on v1 and hybrid.
   UniqueFd open_directory() const;
   // Puts a process (with all its threads) in, in every hierarchy.

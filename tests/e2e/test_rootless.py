@@ -456,3 +456,59 @@ def test_in_a_namespace_of_somebody_elses_making_it_uses_that(penguin, tmp, hub)
     finally:
         process.terminate()
         process.wait(20)
+
+
+# --- engines in containers
+
+
+def run_inside(outer, options, directory, archive):
+    """An engine in a container of `outer`, which runs a container. Returns what that prints."""
+    script = """
+      set -e
+      mkdir -p /run /tmp
+      /engine/bryod --data-root /data -H unix:///run/inner.sock >/data/log 2>&1 &
+      for i in $(seq 100); do [ -S /run/inner.sock ] && break; sleep 0.1; done
+      export BRYO_HOST=unix:///run/inner.sock
+      /engine/bryo load -q -i /images/busybox.tar || { cat /data/log; exit 1; }
+      /engine/bryo run --rm busybox sh -c 'echo inside; cat /proc/self/uid_map; ip -o addr show eth0' || { cat /data/log; exit 1; }
+      /engine/bryo info --format '{{.Driver}} {{.SecurityOptions}}'
+    """
+    binds = [f"{BIN}:/engine:ro", f"{archive.parent}:/images:ro", "inner:/data", *(f"{path}:{path}:ro" for path in ("/lib", "/lib64", "/usr/lib"))]
+    container = outer.run("busybox", "sh", "-c", script, host_config={"Binds": binds, **options})
+    return outer.state(container)["ExitCode"], outer.output(container)
+
+
+@pytest.fixture
+def archive(tmp, images):
+    directory = tmp / "images"
+    directory.mkdir()
+    file = directory / "busybox.tar"
+    file.write_bytes(images("library/busybox"))
+    file.chmod(0o644)
+    return file
+
+
+def test_an_engine_in_a_container_of_an_engine_without_root(daemon, tmp, archive):
+    code, out = run_inside(daemon, {"SecurityOpt": ["nested"]}, tmp, archive)
+    assert code == 0, out
+    assert "inside" in out and "inet 172." in out and "overlay2" in out
+
+
+def test_an_engine_in_a_container_of_a_remapped_engine(remapped, tmp, archive):
+    remapped.pull("busybox")
+    code, out = run_inside(remapped, {"SecurityOpt": ["nested"]}, tmp, archive)
+    assert code == 0, out
+    assert "inside" in out
+
+
+def test_without_the_option_it_says_what_is_missing(daemon, tmp, archive):
+    code, out = run_inside(daemon, {}, tmp, archive)
+    assert code != 0 and "CAP_SYS_ADMIN" in out
+
+
+def test_nested_without_a_map_would_be_root_of_the_host(make_daemon):
+    plain = make_daemon().start()
+    plain.pull("busybox")
+    with pytest.raises(ApiError) as refused:
+        plain.run("busybox", "true", host_config={"SecurityOpt": ["nested"]})
+    assert refused.value.status == 400 and "needs a user namespace" in str(refused.value)

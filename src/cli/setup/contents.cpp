@@ -14,14 +14,9 @@
 namespace bryo::cli {
 namespace {
 
-struct Program {
-  const char* name;
-  bool required;
-};
-constexpr std::array kPrograms = {Program{"bryo", true},         Program{"bryod", true},
-                                  Program{"bryo-host", true},    Program{"bryo-init", true},
-                                  Program{"bryo-oci", true},     Program{"bryo-monitor", true},
-                                  Program{"bryo-usernet", true}, Program{"bryo-rootless", false}};
+// Those that lie beside each other; package.sh has the same list.
+constexpr std::array kPrograms = {"bryo",     "bryod",        "bryo-host",     "bryo-init",
+                                  "bryo-oci", "bryo-monitor", "bryo-rootless", "bryo-usernet"};
 constexpr mode_t kProgramMode = 0755;
 
 std::string replaced(std::string_view text, std::string_view old, std::string_view with) {
@@ -51,16 +46,14 @@ std::string unit_word(const std::string& path) {
 
 std::vector<WantedFile> program_files(const SetupPlaces& places, const std::string& source) {
   std::vector<WantedFile> files;
-  for (const Program& program : kPrograms) {
-    auto content = read_whole_file(fmt::format("{}/{}", source, program.name));
-    if (content)
-      files.push_back({fmt::format("{}/{}", places.programs, program.name), std::move(*content), kProgramMode});
-    else if (program.required)
+  for (const char* program : kPrograms) {
+    auto content = read_whole_file(fmt::format("{}/{}", source, program));
+    if (!content)
       fail(ErrorKind::not_found,
-           "{}/{} is not there: bryo setup installs the programs that lie beside it. Unpack Bryo's archive again, and "
-           "run "
+           "{}/{} is not there: bryo setup installs the programs that lie beside it. Unpack Bryo's archive again, and run "
            "bin/bryo setup of it",
-           source, program.name);
+           source, program);
+    files.push_back({fmt::format("{}/{}", places.programs, program), std::move(*content), kProgramMode});
   }
   return files;
 }

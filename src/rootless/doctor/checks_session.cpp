@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array kControllers = {"cpu", "cpuset", "io", "memory", "pids"};
 // What bryod starts; beside each other.
-constexpr std::array kPrograms = {"bryod", "bryo-monitor", "bryo-init"};
+constexpr std::array kPrograms = {"bryod", "bryo-monitor", "bryo-init", "bryo-usernet"};
 
 std::string runtime_directory(const Host& host) {
   const std::string given = host.variable("XDG_RUNTIME_DIR");

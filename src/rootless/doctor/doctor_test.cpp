@@ -48,7 +48,8 @@ class FakeHost final : public Host {
                                          {kManager, {S_IFDIR | 0755, 1001, false}},
                                          {"/opt/bryo/bryod", {S_IFREG | 0755, 0, false}},
                                          {"/opt/bryo/bryo-monitor", {S_IFREG | 0755, 0, false}},
-                                         {"/opt/bryo/bryo-init", {S_IFREG | 0755, 0, false}}};
+                                         {"/opt/bryo/bryo-init", {S_IFREG | 0755, 0, false}},
+                                         {"/opt/bryo/bryo-usernet", {S_IFREG | 0755, 0, false}}};
   std::map<std::string, std::string> programs{{"newuidmap", "/usr/bin/newuidmap"},
                                               {"newgidmap", "/usr/bin/newgidmap"},
                                               {"useradd", "/usr/sbin/useradd"},

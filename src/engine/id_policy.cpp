@@ -71,7 +71,7 @@ ids::IdMaps IdPolicy::maps_for(MapMode mode, const std::string& container, std::
                                std::uint32_t needed) {
   switch (mode) {
     case MapMode::host:
-      return ids::IdMaps::identity();
+      return rootless_ ? maps_ : ids::IdMaps::identity();
     case MapMode::daemon:
       return maps_;
     case MapMode::keep_id:

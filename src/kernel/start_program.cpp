@@ -91,6 +91,12 @@ void reap(int pidfd) noexcept {
   ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
 }
 
+int reap_status(int pidfd) {
+  siginfo_t info = {};
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG) != 0) fail_errno("wait for a program");
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
 bool wait_for_end(int pidfd, int milliseconds) {
   pollfd wanted = {pidfd, POLLIN, 0};
   const int ready = ::poll(&wanted, 1, milliseconds);

@@ -35,6 +35,8 @@ std::string own_program_directory();
 
 // Lets the kernel forget a child of ours that has ended; nothing happens when it has not, or is no child.
 void reap(int pidfd) noexcept;
+// The same for a child that has ended, with its exit status; 128 + signal when a signal ended it.
+int reap_status(int pidfd);
 // Whether the process behind a pidfd has ended, after waiting for it at most so long.
 bool wait_for_end(int pidfd, int milliseconds);
 

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "monitor/forward_tcp.hpp"
@@ -50,10 +52,18 @@ void Forwards::add(PortForward forward) {
   }
 }
 
-void Forwards::remove(const PortName& port) {
-  const ForwardTarget bound = ForwardTarget::parse(port.address, port.port);
-  if (port.protocol == ForwardProtocol::tcp && tcp_) tcp_->remove(bound);
-  if (port.protocol == ForwardProtocol::udp && udp_) udp_->remove(bound);
+void Forwards::remove(const std::vector<PortName>& ports, bool others) {
+  const auto chosen = [&](ForwardProtocol protocol) {
+    std::vector<ForwardTarget> names;
+    for (const PortName& port : ports)
+      if (port.protocol == protocol) names.push_back(ForwardTarget::parse(port.address, port.port));
+    return [names = std::move(names), others](int socket) {
+      const auto is = [socket](const ForwardTarget& name) { return is_bound_to(socket, name); };
+      return std::any_of(names.begin(), names.end(), is) != others;
+    };
+  };
+  if (tcp_) tcp_->remove_if(chosen(ForwardProtocol::tcp));
+  if (udp_) udp_->remove_if(chosen(ForwardProtocol::udp));
 }
 
 void Forwards::stop_listening() {

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.hpp"
 #include "monitor/event_loop.hpp"
@@ -52,8 +53,8 @@ class Forwards {
 
   // Throws Error; then nothing was added.
   void add(PortForward forward);
-  // Every socket that is bound to this. Whoever has connected to it already is served.
-  void remove(const PortName& port);
+  // Every socket that is bound to one of these; `others`: to none of them. Who has connected to it already is served.
+  void remove(const std::vector<PortName>& ports, bool others);
   // Closes the sockets of the host: their ports are free at once. Connections go on.
   void stop_listening();
   // And the connections too.

@@ -179,12 +179,10 @@ void TcpForwards::add(UniqueFd listener, const ForwardTargets& targets) {
   listeners_.push_back(std::make_unique<TcpListener>(loop_, *this, std::move(listener), targets));
 }
 
-void TcpForwards::remove(const ForwardTarget& bound) {
-  std::erase_if(listeners_, [&](const auto& listener) {
-    if (!is_bound_to(listener->socket(), bound)) return false;
-    accept_from(*listener);
-    return true;
-  });
+void TcpForwards::remove_if(const std::function<bool(int socket)>& chosen) {
+  for (const auto& listener : listeners_)
+    if (chosen(listener->socket())) accept_from(*listener);
+  std::erase_if(listeners_, [&](const auto& listener) { return chosen(listener->socket()); });
 }
 
 void TcpForwards::stop_listening() {
@@ -199,7 +197,7 @@ void TcpForwards::accept_from(TcpListener& listener) {
     if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (!client && errno == EAGAIN) return;
     UniqueFd server = client ? sockets_.connect(SOCK_STREAM, listener.targets(), client_address) : UniqueFd();
-    if (!server && is_exhaustion(errno)) {
+    if (!client || (!server && is_exhaustion(errno))) {
       pause_accepting();
       return;
     }

@@ -1,6 +1,7 @@
 // TCP forwards: accept, connect, splice(2) both ways with half-close. Part of Forwards.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -19,8 +20,8 @@ class TcpForwards {
   ~TcpForwards();
 
   void add(UniqueFd listener, const ForwardTargets& targets);
-  // Listeners that are bound to this; those who wait in their queues are taken first.
-  void remove(const ForwardTarget& bound);
+  // Listeners by their sockets; those who wait in their queues are taken first.
+  void remove_if(const std::function<bool(int socket)>& chosen);
   void stop_listening();
 
  private:

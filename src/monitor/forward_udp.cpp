@@ -194,9 +194,9 @@ void UdpForwards::add(UniqueFd socket, const ForwardTargets& targets) {
   listeners_.push_back(std::make_unique<UdpListener>(loop_, *this, std::move(socket), targets));
 }
 
-void UdpForwards::remove(const ForwardTarget& bound) {
+void UdpForwards::remove_if(const std::function<bool(int socket)>& chosen) {
   std::erase_if(listeners_, [&](const auto& listener) {
-    if (!is_bound_to(listener->socket(), bound)) return false;
+    if (!chosen(listener->socket())) return false;
     sessions_.remove_if([&](const auto& session) { return session->belongs_to(*listener); });
     return true;
   });

@@ -1,6 +1,7 @@
 // UDP forwards: one connected socket to the container for each sender, as a NAT has. Part of Forwards.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <vector>
@@ -19,8 +20,8 @@ class UdpForwards {
   ~UdpForwards();
 
   void add(UniqueFd socket, const ForwardTargets& targets);
-  // Sockets that are bound to this, with the senders that they have heard of: replies leave through the same socket.
-  void remove(const ForwardTarget& bound);
+  // Sockets, with the senders that they have heard of: replies leave through the same socket.
+  void remove_if(const std::function<bool(int socket)>& chosen);
 
  private:
   friend class UdpListener;

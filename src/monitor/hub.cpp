@@ -5,7 +5,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/error.hpp"
@@ -201,11 +200,15 @@ void Monitor::add_ports(std::vector<PortForward> ports) {
 }
 
 void Monitor::remove_ports(std::vector<PortName> ports) {
-  for (std::size_t next = 0; next < ports.size(); next += kPortsAtOnce) {
-    const auto first = ports.begin() + static_cast<std::ptrdiff_t>(next);
-    const auto count = static_cast<std::ptrdiff_t>(std::min(kPortsAtOnce, ports.size() - next));
-    connection_->call(MessageType::remove_ports, to_wire(RemovePortsMessage{{first, first + count}}));
-  }
+  const UniqueFd memory = to_memory(to_wire(RemovePortsMessage{false, std::move(ports)}));
+  const int descriptors[] = {memory.get()};
+  connection_->call(MessageType::remove_ports, {}, descriptors);
+}
+
+void Monitor::keep_ports(std::vector<PortName> ports) {
+  const UniqueFd memory = to_memory(to_wire(RemovePortsMessage{true, std::move(ports)}));
+  const int descriptors[] = {memory.get()};
+  connection_->call(MessageType::remove_ports, {}, descriptors);
 }
 
 void Monitor::reopen_log() { connection_->call(MessageType::reopen_log, {}); }

@@ -84,7 +84,9 @@ struct SetPortsMessage {
   std::vector<Forward> forwards;
 };
 
+// Descriptor: a memfd with these bytes.
 struct RemovePortsMessage {
+  bool others = false;  // remove all but these
   std::vector<PortName> ports;
 };
 
@@ -172,7 +174,7 @@ void describe(A& a, PortName& v) {
 }
 template <typename A>
 void describe(A& a, RemovePortsMessage& v) {
-  a(v.ports);
+  a(v.others, v.ports);
 }
 template <typename A>
 void describe(A& a, ExitMessage& v) {

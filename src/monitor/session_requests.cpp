@@ -67,7 +67,7 @@ Answer Session::on_request(MessageType type, Packet& packet) {
     case MessageType::set_ports:
       return set_ports(packet);
     case MessageType::remove_ports:
-      return remove_ports(from_wire<RemovePortsMessage>(packet.payload));
+      return remove_ports(message_from_memory<RemovePortsMessage>(packet));
     case MessageType::reopen_log:
       if (log_) log_->reopen();
       return {};
@@ -229,7 +229,7 @@ Answer Session::set_ports(Packet& packet) {
 }
 
 Answer Session::remove_ports(const RemovePortsMessage& request) {
-  for (const PortName& port : request.ports) forwards_.remove(port);
+  forwards_.remove(request.ports, request.others);
   return {};
 }
 

@@ -148,7 +148,8 @@ class Lab {
   explicit Lab(bool as_user) {
     prepare_host();
     if (as_user) become_user();
-    for (EchoServer* server : {other_v4.get(), other_v6.get(), resolver.get(), second_resolver.get()}) server->run();
+    for (EchoServer* server : {other_v4.get(), other_v6.get(), other_dns.get(), resolver.get(), second_resolver.get()})
+      server->run();
     outside = std::make_unique<kernel::NetnsThread>();
     netns = kernel::make_netns();
     in([] {
@@ -194,7 +195,7 @@ class Lab {
   std::unique_ptr<kernel::NetnsThread> outside;
   UniqueFd netns;
   static constexpr std::uint16_t kPort = 8080;
-  std::unique_ptr<EchoServer> other_v4, other_v6, resolver, second_resolver;
+  std::unique_ptr<EchoServer> other_v4, other_v6, other_dns, resolver, second_resolver;
 
  private:
   static void must(bool done, const char* what) {
@@ -212,6 +213,9 @@ class Lab {
     must(::mount("/mnt/tun", "/dev/net/tun", nullptr, MS_BIND, nullptr) == 0, "bind tun");
     write_file(directory + "/resolv.conf", "nameserver 127.0.0.53\n");
     ::chmod((directory + "/resolv.conf").c_str(), 0666);
+    // The programs of others look there.
+    must(::mount((directory + "/resolv.conf").c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0,
+         "bind resolv.conf");
     const UniqueFd other = kernel::make_netns();
     kernel::NetlinkSocket socket(NETLINK_ROUTE);
     kernel::VethSpec cable;
@@ -244,6 +248,7 @@ class Lab {
     kernel::run_in_netns(other.get(), [&] {
       other_v4 = std::make_unique<EchoServer>(kOther, kPort);
       other_v6 = std::make_unique<EchoServer>(kOther6, kPort);
+      other_dns = std::make_unique<EchoServer>(kOther, 53);
     });
     resolver = std::make_unique<EchoServer>("127.0.0.53", 53);
     second_resolver = std::make_unique<EchoServer>("127.0.0.54", 53);
@@ -265,5 +270,28 @@ class Lab {
     must(::geteuid() == 0, "map the uid");
   }
 };
+
+// In a process of its own, which takes all it made with it.
+inline void in_process(bool as_user, const std::function<void(Lab&)>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setpgid(0, 0);
+    int status = 1;
+    try {
+      Lab lab(as_user);
+      body(lab);
+      status = ::testing::Test::HasFailure() ? 1 : 0;
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+    }
+    std::fflush(nullptr);
+    ::_exit(status);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::kill(-child, SIGKILL);
+  EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "failed in the lab";
+}
 
 }  // namespace bryo::rootless::lab

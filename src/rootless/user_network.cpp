@@ -1,10 +1,12 @@
 #include "rootless/user_network.hpp"
 
+#include <linux/netlink.h>
 #include <signal.h>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
+#include "kernel/netlink_links.hpp"
 #include "kernel/process.hpp"
 #include "rootless/network_drivers.hpp"
 #include "rootless/network_record.hpp"
@@ -36,6 +38,17 @@ UserNetworkFacts facts_of(const UserNetworkOptions& options, const UserNetworkAd
   out.dns6 = addresses.dns6.str();
   out.host_address6 = addresses.host6.str();
   return out;
+}
+
+// pasta does without IPv6 when the host has none.
+void leave_out_missing_ipv6(UserNetworkFacts& facts, int netns) {
+  bool found = false;
+  kernel::run_in_netns(netns, [&] {
+    kernel::NetlinkSocket socket(NETLINK_ROUTE);
+    for (const kernel::LinkAddress& there : kernel::list_addresses(socket))
+      found = found || there.address.address().str() == facts.address6;
+  });
+  if (!found) facts.address6 = facts.gateway6 = facts.dns6 = facts.host_address6 = "";
 }
 
 kernel::StartedProgram start_driver(const DriverStart& start) {
@@ -95,6 +108,7 @@ UserNetwork UserNetwork::start(const UserNetworkOptions& options, int netns_fd, 
   kernel::StartedProgram program = start_driver({options, addresses, netns_fd, outside});
   made.process_ = std::move(program.process);
   try {
+    leave_out_missing_ipv6(made.facts_, netns_fd);
     NetworkRecord::of(made.facts_, program.pid).write(options.state_directory);
   } catch (...) {
     end_process(made.process_.get());

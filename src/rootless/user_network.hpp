@@ -29,7 +29,8 @@ struct UserNetworkOptions {
   std::vector<std::uint16_t> host_ports;
   std::string interface = "tap0";
   std::string state_directory;  // 0700, exists: record and log of the process
-  // The host's, as the caller's mount namespace shows it when start() is called: before a copy of /etc covers it.
+  // The host's, as the caller's mount namespace shows it when start() is called: before a copy of /etc covers it. (The
+  // other drivers read /etc/resolv.conf of that moment; pasta follows no change of it.)
   std::string resolv_conf = "/etc/resolv.conf";
   std::string program;  // bryo-usernet; empty: beside the calling program
 };

@@ -140,10 +140,7 @@ TEST(UserNetworkAttack, CVE_2019_6778_CVE_2019_14378_CVE_2020_1983_MalformedFram
   if (::geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces";
   const std::chrono::seconds duration(number_from("BRYO_FUZZ_SECONDS", 2));
   const unsigned seed = number_from("BRYO_FUZZ_SEED", 1);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::setpgid(0, 0);
-    Lab lab(true);
+  lab::in_process(true, [&](Lab& lab) {
     auto network = lab.start();
     unsigned sent = 0;
     flood(lab, seed, duration, sent);
@@ -162,13 +159,7 @@ TEST(UserNetworkAttack, CVE_2019_6778_CVE_2019_14378_CVE_2020_1983_MalformedFram
     EXPECT_EQ(deaths, 0U) << log;
     EXPECT_LE(log.size(), 1U << 20);
     network.stop();
-    std::fflush(nullptr);
-    ::_exit(::testing::Test::HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  ::kill(-child, SIGKILL);
-  EXPECT_EQ(status, 0) << "failed in the lab";
+  });
 }
 
 }  // namespace

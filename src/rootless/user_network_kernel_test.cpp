@@ -19,28 +19,9 @@ enum class As { root, user };
 
 class UserNetworkTest : public ::testing::TestWithParam<As> {
  protected:
-  // In a process of its own, which takes all it made with it.
   void in_lab(const std::function<void(Lab&)>& body) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces";
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::setpgid(0, 0);
-      int status = 1;
-      try {
-        Lab lab(GetParam() == As::user);
-        body(lab);
-        status = HasFailure() ? 1 : 0;
-      } catch (const std::exception& error) {
-        std::fprintf(stderr, "%s\n", error.what());
-      }
-      std::fflush(nullptr);
-      ::_exit(status);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    ::kill(-child, SIGKILL);
-    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
-    EXPECT_EQ(WEXITSTATUS(status), 0) << "failed in the lab";
+    lab::in_process(GetParam() == As::user, body);
   }
 };
 

@@ -100,16 +100,21 @@ bool is_final(const Step& step) noexcept {
 
 void run_early_steps(ChildContext& context) noexcept {
   const Runner run{context};
-  for (const Step& step : context.plan->steps)
+  context.step = 0;
+  for (const Step& step : context.plan->steps) {
     if (is_early(step)) dispatch(run, step);
+    if (const auto* mount = std::get_if<MountFilesystem>(&step)) make_filesystem_early(context, *mount);
+    ++context.step;
+  }
 }
 
 void run_steps(ChildContext& context) noexcept {
   const Runner run{context};
+  context.step = 0;
   for (const Step& step : context.plan->steps) {
-    if (is_early(step)) continue;
     if (context.pause_for_hooks && is_final(step)) run_create_hooks(context);
-    dispatch(run, step);
+    if (!is_early(step)) dispatch(run, step);
+    ++context.step;
   }
   // A container that joined a mount namespace has no root to enter.
   if (context.pause_for_hooks) run_create_hooks(context);

@@ -218,11 +218,14 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
   const Joins joins(plan, inputs.descriptors);
   std::vector<int> mounts(1 + plan.sources.size(), -1);
+  std::vector<int> filesystems(plan.steps.size(), -1);
   child::ChildContext& context = child_inputs.context();
   context.link = child::LauncherLink(pair.child.get());
   context.plan = &plan;
   context.mounts = mounts;
+  context.filesystems = filesystems;
   context.become_root = maps_root(plan.maps);
+  context.may_set_groups = context.become_root || may_set_groups_here();
   context.clone_flags = new_namespaces(plan, false);
   context.late_namespaces = static_cast<int>(new_namespaces(plan, true));
   context.joins = joins.list();

@@ -102,7 +102,7 @@ void mount_all(const ChildStart& start, const std::string& dns) {
 void set_up(const ChildStart& start) {
   start.parent.expect("mapped", kParent);
   const UniqueFd netns = stand(start);
-  if (start.options.network != NetworkKind::host && !start.options.detach_netns) bring_loopback_up();
+  if (start.options.network != NetworkKind::host) kernel::run_in_netns(netns.get(), bring_loopback_up);
   start.parent.send("standing", {}, netns.get());
   const Message connected = start.parent.expect("connected", kParent);
   mount_all(start, connected.text);

@@ -18,14 +18,14 @@ constexpr const char* kHelper = "the network helper";
 
 }  // namespace
 
-Helper::Helper(const Options& options, const std::string& network_directory, pid_t child, int netns) {
+Helper::Helper(const Options& options, const std::string& network_directory, pid_t child, int netns, bool again) {
   auto [ours, theirs] = Link::make();
   const UniqueFd user = kernel::open_namespace(child, "user");
   pid_ = ::fork();
   if (pid_ < 0) fail_errno("start the network helper (fork)");
   if (pid_ == 0) {
     ours = Link();
-    run_helper({options, network_directory, user.get(), netns, theirs});
+    run_helper({options, network_directory, user.get(), netns, theirs, again});
   }
   process_.reset(kernel::raw::pidfd_open(pid_));
   theirs = Link();

@@ -25,8 +25,9 @@ struct NetworkState {
 // The parent's side.
 class Helper {
  public:
-  // Starts it for the child with this pid, and waits until the network works. `netns` is the command's.
-  Helper(const Options& options, const std::string& network_directory, pid_t child, int netns);
+  // Starts it for the child with this pid, and waits until the network works. `netns` is the command's. `again`: one
+  // before it has ended, and its network is to go on.
+  Helper(const Options& options, const std::string& network_directory, pid_t child, int netns, bool again);
 
   const NetworkState& network() const { return network_; }
   pid_t pid() const { return pid_; }

@@ -32,10 +32,13 @@ constexpr std::chrono::milliseconds kRestartPause{500};
 // The user-mode network's process, started again when it ends.
 class KeptNetwork final : public monitor::EventHandler {
  public:
-  KeptNetwork(monitor::EventLoop& loop, UserNetworkOptions options, int netns)
+  KeptNetwork(monitor::EventLoop& loop, UserNetworkOptions options, int netns, bool again)
       : loop_(loop), options_(std::move(options)), netns_(netns), retry_(loop, [this] { restart(); }) {
-    // A helper before us, that was killed, has left it running.
     network_ = UserNetwork::adopt(options_.state_directory);
+    if (network_ && !again) {  // left by a bryo-rootless that was killed with all its processes but this one
+      network_->stop();
+      network_.reset();
+    }
     if (!network_) network_ = UserNetwork::start(options_, netns_, outside_);
     loop_.add(network_->process(), EPOLLIN, *this);
   }
@@ -95,7 +98,7 @@ void HelperProcess::run() {
     UserNetworkOptions options = start_.options.user_network;
     options.state_directory = start_.network_directory;
     kernel::try_make_directory(AT_FDCWD, options.state_directory, 0700);
-    network_ = std::make_unique<KeptNetwork>(loop_, std::move(options), start_.netns);
+    network_ = std::make_unique<KeptNetwork>(loop_, std::move(options), start_.netns, start_.again);
     state = {network_->facts().dns, network_->facts().address};
   }
   if (const int result = kernel::raw::setns(start_.netns, CLONE_NEWNET); result < 0)

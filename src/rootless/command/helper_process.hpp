@@ -14,6 +14,7 @@ struct HelperStart {
   int user_namespace;  // descriptors
   int netns;
   const Link& parent;
+  bool again;  // a helper before us has ended: its network goes on
 };
 
 // In a process of its own, just forked: leaves the terminal's session, all descriptors but these are closed. Ends it.

@@ -126,7 +126,7 @@ void Parent::start_child() {
 void Parent::connect() {
   if (options_.network == NetworkKind::host) return;
   if (options_.network == NetworkKind::none && options_.port_driver == PortDriver::none) return;
-  helper_ = std::make_unique<Helper>(options_, state_.network_directory(), child_.pid, netns_.get());
+  helper_ = std::make_unique<Helper>(options_, state_.network_directory(), child_.pid, netns_.get(), false);
 }
 
 void Parent::publish() {
@@ -185,7 +185,7 @@ void Parent::on_helper() {
   helper_watch_.reset();
   helper_->stop();
   log::warning("The network helper ended unexpectedly, and is started again: connections of published ports are lost");
-  auto fresh = std::make_unique<Helper>(options_, state_.network_directory(), child_.pid, netns_.get());
+  auto fresh = std::make_unique<Helper>(options_, state_.network_directory(), child_.pid, netns_.get(), true);
   if (options_.port_driver != PortDriver::none) ports_->move_to(*fresh);
   helper_ = std::move(fresh);
   helper_watch_ = std::make_unique<Watch>(loop_, helper_->process(), [this] { on_helper(); });

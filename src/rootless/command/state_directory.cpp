@@ -55,6 +55,11 @@ StateDirectory::StateDirectory(const std::string& path) : path_(made(path)) {
   if (!kernel::try_lock(lock_.get()))
     fail(ErrorKind::conflict,
          "the state directory {} is in use by another bryo-rootless: give another with --state-dir", path_);
+  remove_files({"child_pid", "api.sock", "resolv.conf", "netns"});  // of one that was killed
+}
+
+void StateDirectory::remove_files(std::initializer_list<const char*> names) const {
+  for (const char* name : names) kernel::remove_tree(directory_.get(), name);
 }
 
 void StateDirectory::write_child_pid(pid_t pid) const {
@@ -67,8 +72,7 @@ void StateDirectory::write_resolv_conf(const std::string& text) const {
 
 void StateDirectory::remove() const noexcept {
   try {
-    for (const char* name : {"child_pid", "api.sock", "resolv.conf", "netns", "network", "lock"})
-      kernel::remove_tree(directory_.get(), name);
+    remove_files({"child_pid", "api.sock", "resolv.conf", "netns", "network", "lock"});
     if (kernel::read_directory(directory_.get()).empty()) kernel::unlink_at(parent_.get(), name_, AT_REMOVEDIR);
   } catch (const std::exception& error) {
     log::warning("The state directory {} is not removed: {}", path_, error.what());

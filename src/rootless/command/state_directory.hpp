@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <initializer_list>
 #include <string>
 
 #include "base/unique_fd.hpp"
@@ -28,6 +29,8 @@ class StateDirectory {
   void remove() const noexcept;
 
  private:
+  void remove_files(std::initializer_list<const char*> names) const;
+
   std::string path_;
   std::string name_;
   UniqueFd parent_;

@@ -29,7 +29,7 @@ class UserRuntime(Runtime):
 def session():
     sh("loginctl", "enable-linger", "bozo")
     sh("systemctl", "start", f"user@{USER}.service")
-    wait_for(lambda: os.path.exists(f"/run/user/{USER}/systemd/private"), 200)
+    wait_for(lambda: os.path.exists(f"/run/user/{USER}/systemd/private"), 60)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ TTYPath=/dev/console
 TimeoutStartSec=infinity
 """
 
-RUN = """export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 BRYO_BIN_DIR=/payload/bin
+RUN = """export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 BRYO_BIN_DIR=/payload/bin BRYO_TEST_PATIENCE=5
 cd /payload
 python3 -m pytest -c pytest.ini -p no:cacheprovider --junitxml=/run/report.xml {arguments} tests/vm/inside
 stty -F /dev/ttyS1 raw
@@ -123,7 +123,7 @@ def payload_disk(work, arguments):
     shutil.copy(REPO / "tests/__init__.py", root / "tests")
     (root / "bin").mkdir()
     shutil.copy(guest.BIN / "bryo-oci", root / "bin")
-    (root / "pytest.ini").write_text("[pytest]\naddopts = -v --color=no --durations=10 --tb=short\nfaulthandler_timeout = 100\n")
+    (root / "pytest.ini").write_text("[pytest]\naddopts = -v --color=no --durations=10 --tb=short\nfaulthandler_timeout = 400\n")
     (root / "run").write_text(RUN.format(arguments=arguments))
     subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "payload.ext4", "256M"], check=True, capture_output=True)
     return work / "payload.ext4"
@@ -144,7 +144,7 @@ class Results:
                 self.skips[name] = skipped.get("message")
 
 
-def run(arguments="", timeout=600, memory=1024):
+def run(arguments="", timeout=900, memory=1024):
     """Boots, runs the cases of inside/, switches off."""
     if not disk_path().exists():
         raise Missing(f"{disk_path()} was not made (what the start of tests/run says)")

@@ -19,8 +19,8 @@ struct InheritedSocket {
 // FileDescriptorName= of sockets that are for published ports and not for the API.
 inline constexpr std::string_view kPublishName = "publish";
 
-// The listening sockets in LISTEN_FDS but those for published ports, or those that FileDescriptorName= calls `name`; each
-// is given once. Throws Error{invalid_argument} when there is none, or one is not a listening stream socket.
+// The listening sockets in LISTEN_FDS but those for published ports, or those that FileDescriptorName= calls `name`;
+// each is given once. Throws Error{invalid_argument} when there is none, or one is not a listening stream socket.
 std::vector<InheritedSocket> take_inherited_sockets(const std::string& name);
 // Those for published ports, whatever they are; none is no error.
 std::vector<UniqueFd> take_publish_sockets();

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -34,13 +35,15 @@ UniqueFd connect_socket(const std::string& path) {
   return fd;
 }
 
+constexpr const char* kSystemManager = "/run/systemd/private";
+
 // The manager's own socket first: it needs no bus daemon.
 struct Address {
   std::string path;
   bool bus;
 };
 std::vector<Address> addresses(bool user) {
-  if (!user) return {{"/run/systemd/private", false}, {"/run/dbus/system_bus_socket", true}};
+  if (!user) return {{kSystemManager, false}, {"/run/dbus/system_bus_socket", true}};
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   const std::string directory =
       runtime != nullptr && *runtime == '/' ? runtime : "/run/user/" + std::to_string(::geteuid());
@@ -74,6 +77,12 @@ void check(const BusMessage& answer, const std::string& what) {
 }
 
 }  // namespace
+
+bool has_own_systemd() {
+  if (::geteuid() != 0) return true;
+  struct stat info = {};
+  return ::stat(kSystemManager, &info) == 0 && info.st_uid != 0;
+}
 
 SystemdManager SystemdManager::connect(bool user) {
   std::string failures;

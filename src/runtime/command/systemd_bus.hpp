@@ -38,6 +38,10 @@ std::vector<UnitProperty> scope_properties(const SystemdPlace& place, const std:
                                            const oci::LinuxResources& resources, kernel::CgroupVersion version,
                                            const std::vector<UnitProperty>& others = {});
 
+// Whether the caller's units are those of a user's own manager: an ordinary user, or root of a user namespace in which
+// the host's root is nobody.
+bool has_own_systemd();
+
 // A connection to the manager itself, or to a bus. Blocking, with a deadline for every wait.
 class SystemdManager {
  public:

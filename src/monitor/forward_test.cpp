@@ -4,9 +4,11 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <thread>
 
 #include "monitor/forward.hpp"
+#include "monitor/forward_sockets.hpp"
 #include "monitor/hub.hpp"
 #include "monitor/test_support.hpp"
 
@@ -101,6 +103,26 @@ TEST(ForwardTarget, TakesOnlyAddresses) {
   EXPECT_EQ(ForwardTarget::parse("fd00::2", 80).family(), AF_INET6);
   for (const char* text : {"", "localhost", "[::1]", "10.0.0.1:80", "300.0.0.1"})
     EXPECT_THROW(ForwardTarget::parse(text, 80), Error) << text;
+}
+
+// A rootless engine's forwards: the client of the host's loopback gets another face inside.
+TEST(ForwardSockets, StandInIsTheSourceWhereTheClientsAddressCannotBeHad) {
+  const Bound target = bind_v4(SOCK_STREAM);
+  PortForward forward;
+  forward.target_address = "127.0.0.1";
+  forward.target_port = target.port;
+  forward.transparent = true;
+  forward.stand_in_source = "127.0.0.2";
+  sockaddr_storage client{};
+  const sockaddr_in from = loopback(1234);
+  std::memcpy(&client, &from, sizeof from);
+  const UniqueFd made = ForwardSockets().connect(SOCK_STREAM, ForwardTargets::parse(forward), client);
+  ASSERT_TRUE(made);
+  sockaddr_in seen{};
+  socklen_t size = sizeof seen;
+  const UniqueFd accepted(::accept(target.socket.get(), reinterpret_cast<sockaddr*>(&seen), &size));
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(ntohl(seen.sin_addr.s_addr), INADDR_LOOPBACK + 1);
 }
 
 TEST_F(ForwardTest, TcpPassesBytesBothWaysWithHalfClose) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/error.hpp"
@@ -140,7 +141,19 @@ NewContainer::~NewContainer() {
   destroy(context_, state_);
 }
 
-SystemdManager connect_to_systemd() { return SystemdManager::connect(::geteuid() != 0); }
+kernel::SystemdManager connect_to_systemd() {
+  try {
+    if (::geteuid() == 0) return kernel::SystemdManager::connect_system();
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    return kernel::SystemdManager::connect_user(
+        runtime != nullptr && *runtime == '/' ? runtime : "/run/user/" + std::to_string(::geteuid()));
+  } catch (const Error& error) {
+    fail(ErrorKind::unavailable,
+         "--systemd-cgroup: {}: use the cgroupfs driver, that is no --systemd-cgroup, on a host that systemd does not "
+         "manage",
+         error.message());
+  }
+}
 
 // Before anything is made: a host without systemd says so here.
 std::string NewContainer::choose_cgroup() {

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-namespace bryo::runtime::command {
+namespace bryo::kernel {
 
 // The types that properties of a unit have: b, s, t, au, ay.
 using BusValue = std::variant<bool, std::string, std::uint64_t, std::vector<std::uint32_t>, std::vector<std::uint8_t>>;
@@ -97,4 +97,4 @@ inline constexpr std::size_t kBusFixedHeader = 16;
 std::size_t bus_message_size(std::span<const std::byte> fixed_header);
 BusMessage decode_message(std::span<const std::byte> whole);
 
-}  // namespace bryo::runtime::command
+}  // namespace bryo::kernel

@@ -1,51 +1,46 @@
-// The systemd cgroup driver: a container's cgroup as a scope (or slice) that systemd's manager makes and gives away
-// (Delegate). org.freedesktop.systemd1(5); systemd's "The New Control Group Interfaces".
+// systemd's manager, asked over D-Bus: units that are made for as long as they are needed. org.freedesktop.systemd1(5);
+// systemd's "The New Control Group Interfaces".
 #pragma once
 
-#include <chrono>
+#include <sys/types.h>
+
 #include <deque>
 #include <string>
 #include <vector>
 
 #include "base/unique_fd.hpp"
-#include "kernel/cgroups.hpp"
-#include "oci/runtime_spec.hpp"
-#include "runtime/command/bus_message.hpp"
+#include "kernel/bus_message.hpp"
 
-namespace bryo::runtime::command {
-
-// linux.cgroupsPath "slice:prefix:name".
-struct SystemdPlace {
-  std::string slice;  // "system.slice"
-  std::string unit;   // "bryo-ID.scope"
-  std::string path;   // "/system.slice/bryo-ID.scope", below the manager's own cgroup
-};
-// An empty path means bryo-ID.scope in `default_slice`. Error{invalid_argument} for another form.
-SystemdPlace systemd_place(const std::string& cgroups_path, const std::string& id, const std::string& default_slice);
-
-// What systemd has to know so that it does not write other limits over ours. `version`: v2 has other names.
-std::vector<UnitProperty> limit_properties(const oci::LinuxResources& resources, kernel::CgroupVersion version);
-std::vector<UnitProperty> scope_properties(const SystemdPlace& place, const std::string& id, pid_t pid,
-                                           const oci::LinuxResources& resources, kernel::CgroupVersion version);
+namespace bryo::kernel {
 
 // A connection to the manager itself, or to a bus. Blocking, with a deadline for every wait.
 class SystemdManager {
  public:
-  // The user's own manager, or the system's; Error{unavailable} says where it was looked for and what to do.
-  static SystemdManager connect(bool user);
+  // Error{unavailable} says where it was looked for.
+  static SystemdManager connect_system();
+  // The manager of the user whose XDG_RUNTIME_DIR this is; works from inside a user namespace of that user's too.
+  static SystemdManager connect_user(const std::string& runtime_directory);
   // For tests: this socket; `bus`: a message bus is there, not the manager itself.
   static SystemdManager connect_to(const std::string& socket_path, bool bus);
 
-  // Returns when its job is done.
+  // Returns when its job is done. False when a unit of this name is active already.
+  bool try_start_unit(const std::string& name, const std::vector<UnitProperty>& properties);
+  // The same; Error{unavailable} when there is one.
   void start_unit(const std::string& name, const std::vector<UnitProperty>& properties);
   void set_properties(const std::string& name, const std::vector<UnitProperty>& properties);
   // Also when there is none any more.
   void stop_unit(const std::string& name);
+  // Moves a process of the caller's into a unit that was made with Delegate, `subgroup` ("/leaf") below its cgroup;
+  // from everywhere, since systemd's root does it where the user may not.
+  void attach_process(const std::string& unit, const std::string& subgroup, pid_t pid);
   // Where the manager's own units are ("/" or "/user.slice/user-1000.slice/user@1000.service").
   std::string control_group();
 
  private:
   explicit SystemdManager(UniqueFd socket) : socket_(std::move(socket)) {}
+  struct Address;
+  static SystemdManager connect_first(const std::vector<Address>& addresses);
+  BusMessage start(const std::string& name, const std::vector<UnitProperty>& properties);
   void authenticate();
   void greet_bus();
   std::string read_line();
@@ -64,4 +59,4 @@ class SystemdManager {
   std::deque<BusMessage> signals_;
 };
 
-}  // namespace bryo::runtime::command
+}  // namespace bryo::kernel

@@ -30,6 +30,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engine") == "rootless":
+        for item in items:
+            reason = item.get_closest_marker("needs_root")
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=f"needs root: {reason.args[0]}"))
     if config.getoption("--engine") == "dockerd":
         skip = pytest.mark.skip(reason="dockerd does not promise this")
         for item in items:

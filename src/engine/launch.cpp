@@ -62,7 +62,11 @@ void Launcher::launch(Container& container) {
     auto request = make_request(record, network);
     const std::string cgroup_path = request.cgroup_path;
     trace.done("spec and plan");
-    monitor = hub_.spawn(std::move(request));
+    const auto spawn = [&] { monitor = hub_.spawn(std::move(request)); };
+    if (record.host_config.network_mode == "host")
+      s_.on_host_network(spawn);
+    else
+      spawn();
     give_pending(container, *monitor);
     trace.done("monitor: spawn");
     set_up_network(*monitor, record, network);
@@ -207,6 +211,8 @@ void Launcher::write_files(const Record& record, const Network& network) {
   if (record.host_config.extra_hosts)
     for (const std::string& text : *record.host_config.extra_hosts)
       hosts.extra.push_back(network::parse_extra_host(text, host_gateway));
+  if (s_.options.rootless && !s_.options.rootless->host_address.empty() && !host_network)
+    hosts.extra.push_back({s_.options.rootless->host_address, {"host.docker.internal"}});
   if (record.host_config.links && !host_network) {
     for (const std::string& link : *record.host_config.links) {
       const auto parts = split_once(link, ':');
@@ -222,7 +228,9 @@ void Launcher::write_files(const Record& record, const Network& network) {
   }
   write_file(record, "hosts", network::hosts_file(hosts));
   write_file(record, "hostname", network::hostname_file(hostname));
-  write_file(record, "resolv.conf", s_.networks.resolv_conf(network.dns, network.with_dns));
+  write_file(record, "resolv.conf",
+             host_network ? s_.networks.host_resolv_conf(network.dns)
+                          : s_.networks.resolv_conf(network.dns, network.with_dns));
 }
 
 std::map<std::string, std::string> Launcher::files_of(const Record& record) const {

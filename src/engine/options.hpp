@@ -23,8 +23,8 @@ struct AddressPool {
 struct Rootless {
   // The thread that stayed in the host's network; null when the engine's network namespace is the only one there is.
   std::shared_ptr<kernel::NetnsThread> outside;
-  std::string resolv_conf = "/etc/resolv.conf";  // name servers that the engine's network namespace reaches
-  std::string host_address;                      // stands for the host itself there (host.docker.internal)
+  std::string dns_relay;     // a name server there that answers as the host's do
+  std::string host_address;  // stands for the host itself there (host.docker.internal)
 };
 
 struct Options {

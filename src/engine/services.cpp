@@ -66,7 +66,10 @@ network::NetworkOptions network_options(const Options& options) {
   out.ipv6 = options.ipv6;
   out.firewall = options.nat_rules;
   out.default_publish_ip = options.default_publish_ip;
-  if (options.rootless) out.resolv_conf = options.rootless->resolv_conf;
+  if (options.rootless) {
+    out.dns_relay = options.rootless->dns_relay;
+    out.host_address = options.rootless->host_address;
+  }
   // Two engines on one host are told apart by their bridge (tests run several at once).
   if (out.bridge != "bryo0" && out.bridge != "none") out.tag = "bryo-" + out.bridge;
   return out;
@@ -122,6 +125,13 @@ void Services::save_later(const Record& record, std::function<void()> saved) {
                       log::error("save container {}: {}", id, error.what());
                     }
                   });
+}
+
+void Services::on_host_network(const std::function<void()>& errand) const {
+  if (options.rootless && options.rootless->outside)
+    options.rootless->outside->run_beside(errand);
+  else
+    errand();
 }
 
 void Services::publish(const Record& record, std::string action, Labels more) {

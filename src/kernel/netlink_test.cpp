@@ -55,6 +55,8 @@ TEST_F(Netlink, AThreadStaysWhereItWasMade) {
   EXPECT_TRUE(same_netns(socket_namespace.get(), netns_.get()));
   EXPECT_FALSE(same_netns(open_own_netns().get(), netns_.get()));
   EXPECT_THROW(there.run([] { fail(ErrorKind::conflict, "told to the caller"); }), Error);
+  there.run_beside([&] { EXPECT_TRUE(same_netns(open_own_netns().get(), netns_.get())); });
+  EXPECT_THROW(there.run_beside([] { fail(ErrorKind::conflict, "told to the caller"); }), Error);
   there.run([&] { socket_namespace.reset(); });
   EXPECT_FALSE(socket_namespace) << "serves on after an error";
 }

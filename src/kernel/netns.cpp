@@ -108,6 +108,22 @@ void NetnsThread::run(const std::function<void()>& errand) {
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
+void NetnsThread::run_beside(const std::function<void()>& errand) {
+  std::thread beside;
+  std::exception_ptr failure;
+  run([&] {
+    beside = std::thread([&] {
+      try {
+        errand();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+  });
+  beside.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
 void NetnsThread::serve() {
   std::unique_lock lock(mutex_);
   while (true) {

@@ -56,6 +56,8 @@ class NetnsThread {
 
   // Returns when `errand` has; what it throws is thrown here. Any thread but this one; one errand at a time.
   void run(const std::function<void()>& errand);
+  // The same on a new thread of that namespace: for errands that take long. Any number at once.
+  void run_beside(const std::function<void()>& errand);
 
  private:
   void serve();

@@ -58,7 +58,7 @@ NetworkManager::Impl::Impl(NetworkOptions from, Persistence& persistence)
       table(options),
       forwarding(persistence),
       ports(ephemeral_range(options).first, ephemeral_range(options).second),
-      resolvers(options.resolv_conf),
+      resolvers(options.resolv_conf, "/run/systemd/resolve/resolv.conf", options.dns_relay),
       dns(names, resolvers),
       bridges(options.tag) {
   if (options.firewall) firewall = std::make_unique<Firewall>(options.tag);

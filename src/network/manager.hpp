@@ -107,7 +107,7 @@ class NetworkManager {
   // internal, then by network name); npos when none has a gateway.
   std::size_t gateway_endpoint(const std::vector<Endpoint>& endpoints) const;
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
-  // What "host-gateway" means in --add-host: the default bridge's address.
+  // What "host-gateway" means in --add-host: NetworkOptions::host_address, or the default bridge's address.
   std::string host_gateway() const;
   // The file of a container: see resolv_conf.hpp. `with_dns` = needs_dns().
   std::string resolv_conf(const DnsSettings& settings, bool with_dns) const;

@@ -39,6 +39,10 @@ struct NetworkOptions {
   std::string tag = "bryo";
   std::string site;  // seed of the unique local IPv6 prefix; empty: the host's machine id
   std::string resolv_conf = "/etc/resolv.conf";
+  // A name server that answers as the host's do, for an engine whose network is not the host's; empty: the host's own.
+  std::string dns_relay;
+  // Stands for the host itself there ("host-gateway"); empty: the default bridge's address.
+  std::string host_address;
 };
 
 }  // namespace bryo::network

@@ -95,11 +95,8 @@ void RootlessHome::connect(const std::string& exec_root) {
     log::warning("Containers reach each other, but nothing outside: {}", error.message());
     return;
   }
-  facts_.resolv_conf = exec_root + "/resolv.conf";
+  facts_.dns_relay = network_->facts().dns;
   facts_.host_address = network_->facts().host_address;
-  const UniqueFd directory = kernel::open_at(AT_FDCWD, exec_root, O_RDONLY | O_DIRECTORY);
-  kernel::write_file_durably(directory.get(), "resolv.conf", fmt::format("nameserver {}\n", network_->facts().dns),
-                             0644);
 }
 
 void RootlessHome::watch(const std::stop_token& stop) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,7 +14,7 @@
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
-#include "kernel/process_usage.hpp"
+#include "kernel/processes.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -98,6 +99,22 @@ TEST(ProcessesAround, OneThatIsGoneHasNone) {
   if (gone == 0) ::_exit(0);
   ::waitpid(gone, nullptr, 0);
   EXPECT_THAT(processes_around(gone), IsEmpty());
+}
+
+// A grandchild whose parent is gone is adopted, and killed too.
+TEST(KillDescendants, LeavesNobody) {
+  const Child adopter([] {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      fork_pausing();
+      ::_exit(0);
+    }
+    ::waitpid(child, nullptr, 0);
+    kill_descendants();
+    ::waitpid(-1, nullptr, 0);
+  });
+  EXPECT_THAT(descendants_of(adopter.pid()), IsEmpty());
 }
 
 TEST(Usage, CountsTimeMemoryAndThreads) {

@@ -14,6 +14,9 @@ namespace bryo::kernel {
 std::vector<pid_t> processes_around(pid_t first);
 // Children and their children, without itself.
 std::vector<pid_t> descendants_of(pid_t ancestor);
+// SIGKILL to all descendants of the calling process, which adopts orphans (PR_SET_CHILD_SUBREAPER), until no new ones
+// come up. It reaps none of them.
+void kill_descendants();
 
 struct ProcessUsage {
   std::uint64_t user_time = 0;    // nanoseconds, with those of children that were waited for

@@ -18,6 +18,9 @@ from tests.support.images import BUILD  # noqa: E402
 # On disk (an overlay's upper directory and id-mapped mounts want a real file system) and short (sockets have 107 characters).
 SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/nonexistent"))
 
+# They run in the virtual machine of tests/vm, and only there.
+collect_ignore = ["vm/inside", "vm/rootless"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--engine", default="bryod", choices=sorted(ENGINES), help="the engine under test")

@@ -19,6 +19,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "base/unique_fd.hpp"
+#include "kernel/process.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -156,7 +157,7 @@ std::vector<pid_t> processes_around(pid_t first) {
   const ino_t top = inode_of(open_pid_namespace(first).get());
   if (top == 0) return {};
   std::vector<pid_t> out;
-  if (top == inode_of(open_pid_namespace(::getpid()).get())) {
+  if (innermost_pid(first) != 1) {
     out = descendants_of(first);
     out.insert(std::lower_bound(out.begin(), out.end(), first), first);
     return out;

@@ -9,8 +9,8 @@
 
 namespace bryo::kernel {
 
-// Everyone in the pid namespace of this process and in those below it. When that is the caller's own namespace: the
-// process and what descends from it. Ascending; empty when it is gone.
+// Of the first process of a pid namespace: everyone in it and in those below it. Of another one, which shares
+// somebody's namespace: itself and what descends from it. Ascending; empty when it is gone.
 std::vector<pid_t> processes_around(pid_t first);
 // Children and their children, without itself.
 std::vector<pid_t> descendants_of(pid_t ancestor);

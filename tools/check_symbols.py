@@ -3,6 +3,8 @@
 
 Proved on the object files of src/runtime/child*.cpp: `nm -u` lists what they need from elsewhere.
 
+And code that runs before the C library has started (src/kernel/own_program_entry.cpp) calls nothing at all.
+
     check_symbols.py [BUILD_DIRECTORY | OBJECT.o ...]      build/release by default
 """
 
@@ -40,6 +42,14 @@ def violations(object_file):
                 yield f"{object_file.name}: {symbol} {reason}"
 
 
+def calls_before_start(directory):
+    """What the entry of bryo-oci needs from elsewhere; only the C library's own first instruction is allowed."""
+    for object_file in directory.rglob("own_program_entry.cpp.o"):
+        for symbol in undefined_symbols(object_file):
+            if symbol not in ("_start", "_GLOBAL_OFFSET_TABLE_"):
+                yield f"{object_file.name}: {symbol} is not there yet when the program begins"
+
+
 def main():
     root = Path(__file__).resolve().parents[1]
     arguments = [Path(a) for a in sys.argv[1:]] or [root / "build/release"]
@@ -53,6 +63,8 @@ def main():
     else:
         objects = arguments
     found = [v for o in sorted(objects) for v in violations(o)]
+    if arguments[0].is_dir():
+        found += calls_before_start(arguments[0])
     print("\n".join(found))
     return 1 if found else 0
 

@@ -13,22 +13,20 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 struct Civil {
-  std::tm tm;
+  std::string date;
   std::int64_t nanos;
 };
 
+// Not gmtime_r: it reads /etc/localtime, although UTC needs nothing of it.
 Civil to_civil(WallTime time) {
   const auto whole = std::chrono::floor<seconds>(time);
-  const std::time_t stamp = static_cast<std::time_t>(whole.time_since_epoch().count());
-  Civil civil{};
-  gmtime_r(&stamp, &civil.tm);
-  civil.nanos = (time - whole).count();
-  return civil;
-}
-
-std::string date_part(const std::tm& tm) {
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-                     tm.tm_min, tm.tm_sec);
+  const auto midnight = std::chrono::floor<std::chrono::days>(whole);
+  const std::chrono::year_month_day day(midnight);
+  const std::chrono::hh_mm_ss clock(whole - midnight);
+  return {fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(day.year()),
+                      static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()), clock.hours().count(),
+                      clock.minutes().count(), clock.seconds().count()),
+          (time - whole).count()};
 }
 
 // Takes exactly `digits` decimal digits off the front.
@@ -145,7 +143,7 @@ WallTime wall_now() { return std::chrono::time_point_cast<nanoseconds>(std::chro
 
 std::string to_rfc3339_nano(WallTime time) {
   const Civil civil = to_civil(time);
-  std::string out = date_part(civil.tm);
+  std::string out = civil.date;
   if (civil.nanos != 0) {
     out += fmt::format(".{:09}", civil.nanos);
     out.erase(out.find_last_not_of('0') + 1);
@@ -155,7 +153,7 @@ std::string to_rfc3339_nano(WallTime time) {
 
 std::string to_rfc3339_fixed(WallTime time) {
   const Civil civil = to_civil(time);
-  return fmt::format("{}.{:09}Z", date_part(civil.tm), civil.nanos);
+  return fmt::format("{}.{:09}Z", civil.date, civil.nanos);
 }
 
 std::optional<WallTime> parse_rfc3339(std::string_view text) { return parse_date(text, false); }

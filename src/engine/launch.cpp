@@ -317,11 +317,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   request.log = log_config(record, s_.container_directory(record.id));
   request.console_size = {static_cast<std::uint16_t>(record.host_config.console_size[0]),
                           static_cast<std::uint16_t>(record.host_config.console_size[1])};
-  for (auto& socket : network.sockets) {
-    request.ports.push_back(
-        {socket.protocol == network::Protocol::tcp ? monitor::ForwardProtocol::tcp : monitor::ForwardProtocol::udp,
-         std::move(socket.fd), socket.target_ip, socket.target_port});
-  }
+  request.ports = forwards_of(std::move(network.sockets));
   network.sockets.clear();
   request.wait_for_network = !network.endpoints.empty();
   return request;

@@ -4,6 +4,7 @@
 #include "base/strings.hpp"
 #include "kernel/cgroup_files.hpp"
 #include "kernel/cgroup_mounts.hpp"
+#include "kernel/cgroup_places.hpp"
 #include "kernel/cgroups.hpp"
 
 namespace bryo::kernel {
@@ -21,7 +22,10 @@ bool is_option(std::string_view name) {
 CgroupLayout CgroupLayout::detect() { return parse(read_proc_text("/proc/self/mountinfo")); }
 
 const CgroupLayout& CgroupLayout::once() {
-  static const CgroupLayout layout = detect();
+  static const CgroupLayout layout = [] {
+    auto usual = layout_of_usual_places();
+    return usual ? *std::move(usual) : detect();
+  }();
   return layout;
 }
 

@@ -7,8 +7,8 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/cgroup_delegation.hpp"
 #include "kernel/cgroup_files.hpp"
-#include "kernel/cgroup_place.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -27,15 +27,16 @@ std::vector<std::string> prefixes(const std::string& path) {
 }
 
 // Our own name=systemd place is bryod's unit: a container that stayed there would be killed with it.
-bool systemd_manages() { return ::access("/run/systemd/system", F_OK) == 0; }
+bool systemd_manages() {
+  static const bool it_does = ::access("/run/systemd/system", F_OK) == 0;
+  return it_does;
+}
 
+// `child` is new: it has nothing, or (cgroup.clone_children) what its parent has.
 void inherit_cpuset(const std::string& parent, const std::string& child) {
   const auto from = CgroupDirectory::require(parent);
   const auto to = CgroupDirectory::require(child);
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    const auto present = to.read(file);
-    if (!present) return;  // v2, or the cpu hierarchy of a host that mounts them apart
-    if (!trim(*present).empty()) continue;
     const auto inherited = from.read(file);
     if (inherited && !trim(*inherited).empty()) to.write(file, trim(*inherited));
   }

@@ -139,8 +139,13 @@ bool ContainerCgroup::exists() const {
 std::vector<UniqueFd> ContainerCgroup::open_procs() const {
   std::vector<UniqueFd> out;
   if (layout_.version() == CgroupVersion::v2) return out;
-  for (const auto& hierarchy : used_hierarchies(layout_))
-    out.push_back(CgroupDirectory::require(hierarchy + path_).open_for_writing("cgroup.procs"));
+  for (const auto& hierarchy : used_hierarchies(layout_)) {
+    const std::string file = hierarchy + path_ + "/tasks";
+    UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) fail(ErrorKind::not_found, "cgroup {}{} does not exist", hierarchy, path_);
+    if (!fd) fail_errno("open {} for writing", file);
+    out.push_back(std::move(fd));
+  }
   return out;
 }
 

@@ -29,7 +29,8 @@ class CgroupLayout {
  public:
   // Reads /proc/self/mountinfo. Never throws for a host without cgroups: version() is none then.
   static CgroupLayout detect();
-  // As it was found by the first call: for programs that live no longer than a command.
+  // As it was found by the first call, without the table of mounts where the usual places tell (cgroup_places.hpp): for
+  // programs that live no longer than a command.
   static const CgroupLayout& once();
   // The same from text, for tests.
   static CgroupLayout parse(std::string_view mountinfo);
@@ -91,7 +92,9 @@ class ContainerCgroup {
   const std::string& path() const { return path_; }
   bool exists() const;
 
-  // For the launcher. v1 and hybrid: one cgroup.procs a hierarchy, open for writing; empty on v2.
+  // For the launcher. v1 and hybrid: `tasks` of each hierarchy, open for writing: a process of one thread enters with
+  // "0". Since Linux 5.5 that takes no lock that stops every fork and exec of the host, as cgroup.procs does, and waits
+  // for no RCU grace period (cgroup_moves.hpp). Empty on v2.
   std::vector<UniqueFd> open_procs() const;
   // For CLONE_INTO_CGROUP. v2: the directory; empty on v1 and hybrid.
   UniqueFd open_directory() const;

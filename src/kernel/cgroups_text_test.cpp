@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
+#include "kernel/cgroup_delegation.hpp"
 #include "kernel/cgroup_details.hpp"
-#include "kernel/cgroup_place.hpp"
+#include "kernel/cgroup_places.hpp"
 #include "kernel/cgroup_tree.hpp"
 #include "kernel/cgroup_writes.hpp"
 #include "kernel/cgroups.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 // --- the layout, from text ---
 
@@ -59,26 +61,26 @@ TEST(CgroupLayout, OddNamesAndGarbageDoNoHarm) {
 
 constexpr const char* kUserUnit = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/bryod.service\n";
 
-TEST(CgroupPlace, OfAUserUnit) {
+TEST(CgroupDelegation, OfAUserUnit) {
   EXPECT_EQ(unified_directory(kUserUnit, kV2),
             "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/bryod.service");
   EXPECT_EQ(unified_directory("0::/\n", kV2), "/sys/fs/cgroup");
 }
 
-TEST(CgroupPlace, OnAHybridHostInTheV2Part) {
+TEST(CgroupDelegation, OnAHybridHostInTheV2Part) {
   const std::string cgroups =
       "12:memory:/user.slice\n1:name=systemd:/user.slice/session-1.scope\n"
       "0::/user.slice/session-1.scope\n";
   EXPECT_EQ(unified_directory(cgroups, kHybrid), "/sys/fs/cgroup/unified/user.slice/session-1.scope");
 }
 
-TEST(CgroupPlace, NoneOnV1) {
+TEST(CgroupDelegation, NoneOnV1) {
   EXPECT_EQ(unified_directory("4:memory:/a\n", "36 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"),
             "");
   EXPECT_EQ(unified_directory("0::/a\n", ""), "");
 }
 
-TEST(CgroupPlace, AMountMayShowAPartOnly) {
+TEST(CgroupDelegation, AMountMayShowAPartOnly) {
   // What `docker run --cgroupns=host` shows: the container's own cgroup is the root of the mount.
   const std::string_view mount = "35 24 0:30 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
   EXPECT_EQ(unified_directory("0::/docker/abc\n", mount), "/sys/fs/cgroup");
@@ -90,9 +92,27 @@ TEST(CgroupPlace, AMountMayShowAPartOnly) {
   EXPECT_EQ(unified_directory("0::/a\n", "35 24 0:30 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n"), "");
 }
 
-TEST(CgroupPlace, TheUsualMountWins) {
+TEST(CgroupDelegation, TheUsualMountWins) {
   const std::string mounts = "34 24 0:30 / /var/lib/x/rootfs/sys/fs/cgroup rw - cgroup2 cgroup rw\n" + std::string(kV2);
   EXPECT_EQ(unified_directory("0::/a\n", mounts), "/sys/fs/cgroup/a");
+}
+
+TEST(CgroupPlaces, ControllersOfAHierarchyKeepTheKernelsOrder) {
+  const auto hierarchies = v1_hierarchies(
+      "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
+      "cpuset\t3\t1\t1\ncpu\t12\t9\t1\ncpuacct\t12\t9\t1\nmemory\t0\t62\t1\npids\t8\t1\t1\ngarbage\n");
+  EXPECT_THAT(hierarchies,
+              UnorderedElementsAre(ElementsAre("cpuset"), ElementsAre("cpu", "cpuacct"), ElementsAre("pids")));
+  EXPECT_THAT(v1_hierarchies(""), IsEmpty());
+}
+
+TEST(CgroupPlaces, TellTheSameAsTheTableOfMounts) {
+  const auto usual = layout_of_usual_places();
+  if (!usual) GTEST_SKIP() << "the hierarchies of this host are elsewhere";
+  const auto table = CgroupLayout::detect();
+  EXPECT_EQ(usual->version(), table.version());
+  EXPECT_EQ(usual->hierarchies(), table.hierarchies());
+  EXPECT_EQ(usual->unified(), table.unified());
 }
 
 TEST(CgroupPath, RefusesWhatIsNotOne) {

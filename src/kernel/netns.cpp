@@ -35,6 +35,18 @@ std::string sysctl_path(const std::string& name) {
   return "/proc/sys/net/" + name;
 }
 
+void on_a_thread(const std::function<void()>& errand) {
+  std::exception_ptr failure;
+  std::thread([&] {
+    try {
+      errand();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
+}
+
 }  // namespace
 
 UniqueFd open_own_netns() { return open_namespace("/proc/thread-self/ns/net"); }
@@ -43,18 +55,16 @@ UniqueFd open_netns_of(pid_t pid) { return open_namespace(fmt::format("/proc/{}/
 
 UniqueFd make_netns() {
   UniqueFd made;
-  std::exception_ptr failure;
   // unshare(2) cannot be taken back, so a thread is spent on it.
-  std::thread([&] {
-    try {
-      if (::unshare(CLONE_NEWNET) != 0) fail_errno("unshare CLONE_NEWNET");
-      made = open_own_netns();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  }).join();
-  if (failure) std::rethrow_exception(failure);
+  on_a_thread([&] {
+    if (::unshare(CLONE_NEWNET) != 0) fail_errno("unshare CLONE_NEWNET");
+    made = open_own_netns();
+  });
   return made;
+}
+
+void enter_new_netns() {
+  if (::unshare(CLONE_NEWNET) != 0) fail_errno("make a network namespace (unshare CLONE_NEWNET)");
 }
 
 UniqueFd enter_kept_netns(const std::string& file) {
@@ -64,10 +74,17 @@ UniqueFd enter_kept_netns(const std::string& file) {
     if (::setns(kept.get(), CLONE_NEWNET) != 0) fail_errno("enter the network namespace {} (setns)", file);
     return kept;
   }
-  if (::unshare(CLONE_NEWNET) != 0) fail_errno("make a network namespace (unshare CLONE_NEWNET)");
+  enter_new_netns();
   if (::mount("/proc/thread-self/ns/net", file.c_str(), nullptr, MS_BIND, nullptr) != 0)
     fail_errno("keep the network namespace at {} (mount)", file);
   return open_own_netns();
+}
+
+void run_in_netns(int netns_fd, const std::function<void()>& errand) {
+  on_a_thread([&] {
+    if (::setns(netns_fd, CLONE_NEWNET) != 0) fail_errno("enter a network namespace (setns)");
+    errand();
+  });
 }
 
 bool same_netns(int a, int b) {

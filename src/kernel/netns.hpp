@@ -22,6 +22,8 @@ UniqueFd open_own_netns();
 UniqueFd open_netns_of(pid_t pid);
 // A new namespace with nobody in it; the calling thread stays where it is.
 UniqueFd make_netns();
+// A new one, and the calling thread is in it: for processes that never go back.
+void enter_new_netns();
 // The namespace that is kept at this file (a mount of it, as `ip netns` keeps them), or a new one that is kept there
 // from now on. The calling thread is in it afterwards. The mount is seen in the caller's mount namespace only as far as
 // its propagation goes.
@@ -42,6 +44,10 @@ class NetnsVisit {
  private:
   UniqueFd home_;
 };
+
+// The errand is done inside the namespace, by a thread of its own: for those who could not come back (a thread in a
+// namespace of a parent user namespace). Returns when it is done; what it throws is thrown here.
+void run_in_netns(int netns_fd, const std::function<void()>& errand);
 
 // A thread that stays for ever in the network namespace of whoever made it, and does errands there: sockets that it
 // opens, and processes and threads that it starts, belong to that namespace. For a process whose other threads have

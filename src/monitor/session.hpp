@@ -56,6 +56,7 @@ class Session final : ControlHandler, EventHandler {
   Answer resize(const ResizeMessage& request);
   Answer signal(const SignalMessage& request);
   Answer set_ports(Packet& packet);
+  Answer remove_ports(const RemovePortsMessage& request);
   Answer status();
   void close();
 
@@ -89,7 +90,7 @@ class Session final : ControlHandler, EventHandler {
   std::vector<UniqueFd> plan_descriptors_;
   std::optional<ExitInfo> exit_;
   std::optional<kernel::ContainerCgroup> cgroup_;
-  std::vector<UniqueFd> cgroup_procs_;  // version 1: cgroup.procs of each hierarchy
+  std::vector<UniqueFd> cgroup_procs_;  // version 1: one of each hierarchy
   UniqueFd cgroup_directory_;           // version 2
   // Held until the exit is reported: else the dying init would take all mounts apart before we hear of it.
   UniqueFd mount_namespace_;

@@ -92,9 +92,12 @@ class NetworkManager {
   // The new name of a container (rename), in every network that it is in. Returns its endpoints with new names.
   std::vector<Endpoint> rename(std::string_view container_id, std::string_view new_name);
 
-  // All or nothing. Ports of one container are published once, on the endpoint that gives it its default gateway.
+  // All or nothing, in addition to what the container has published already. The endpoint is the one that gives it its
+  // default gateway.
   PublishResult publish(std::string_view container_id, const Endpoint& endpoint, const std::vector<PortPublish>& ports);
-  // Every port of the container; unknown containers are ignored. The monitor closes its sockets itself.
+  // These ports of the container. Open connections go on. The monitor closes its sockets itself.
+  void unpublish(std::string_view container_id, const std::vector<PublishedPort>& ports);
+  // Every port of the container; unknown containers are ignored.
   void unpublish(std::string_view container_id);
 
   // True when one of these is in a network with names: then resolv.conf names 127.0.0.11 and serve_dns must be called.

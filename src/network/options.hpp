@@ -1,11 +1,14 @@
-// Daemon-wide network settings: dockerd's flags and daemon.json keys of the same names. Plain values.
+// Daemon-wide network settings: dockerd's flags and daemon.json keys of the same names, and what a rootless engine has.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/json.hpp"
+#include "kernel/netns.hpp"
+#include "network/ports.hpp"
 
 namespace bryo::network {
 
@@ -43,6 +46,10 @@ struct NetworkOptions {
   std::string dns_relay;
   // Stands for the host itself there ("host-gateway"); empty: the default bridge's address.
   std::string host_address;
+  // Where published ports are when that is not the engine's own network namespace: a rootless engine lives in one that
+  // packets from outside do not reach. Its monitors then forward everything. Null: in our own.
+  std::shared_ptr<kernel::NetnsThread> outside;
+  std::vector<std::shared_ptr<const InheritedPort>> inherited;
 };
 
 }  // namespace bryo::network

@@ -110,7 +110,7 @@ std::string cgroup_remedy(const CgroupFacts& facts, std::string_view controller)
   return fmt::format(
       "no cgroup is delegated to this daemon{}. Start it as a unit of the user's systemd (systemctl --user enable "
       "--now "
-      "bryod; an administrator lets that run without a login with: sudo loginctl enable-linger {}), or as a system "
+      "bryo; an administrator lets that run without a login with: sudo loginctl enable-linger {}), or as a system "
       "unit "
       "with User= and Delegate=yes",
       facts.refusal.empty() ? "" : ": " + facts.refusal, facts.user);

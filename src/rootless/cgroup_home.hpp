@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernel/cgroup_place.hpp"
+#include "kernel/cgroup_delegation.hpp"
 #include "kernel/cgroups.hpp"
 
 namespace bryo::rootless {

@@ -40,13 +40,13 @@ TEST(CgroupRemedy, OnlyNamesControllersThatTheHostHas) {
 
 TEST(CgroupRemedy, OfASystemUnitIsADropInOfThatUnit) {
   CgroupFacts facts = user_with_systemd();
-  facts.own = "/sys/fs/cgroup/system.slice/system-bryod.slice/bryod@1000.service";
+  facts.own = "/sys/fs/cgroup/system.slice/system-bryo.slice/bryo@1000.service";
   facts.directory = facts.own;
-  EXPECT_THAT(cgroup_remedy(facts, "io"), AllOf(HasSubstr("/etc/systemd/system/bryod@1000.service.d/delegate.conf"),
+  EXPECT_THAT(cgroup_remedy(facts, "io"), AllOf(HasSubstr("/etc/systemd/system/bryo@1000.service.d/delegate.conf"),
                                                 HasSubstr("restarts the unit")));
   // Not delegated at all.
   facts.directory.clear();
-  EXPECT_THAT(cgroup_remedy(facts, ""), HasSubstr("/etc/systemd/system/bryod@1000.service.d"));
+  EXPECT_THAT(cgroup_remedy(facts, ""), HasSubstr("/etc/systemd/system/bryo@1000.service.d"));
 }
 
 TEST(CgroupRemedy, WithoutAPlaceSaysHowToGetOne) {
@@ -54,7 +54,7 @@ TEST(CgroupRemedy, WithoutAPlaceSaysHowToGetOne) {
   facts.directory.clear();
   facts.refusal = "connect to systemd at /run/user/1000/systemd/private: No such file or directory";
   EXPECT_THAT(cgroup_remedy(facts, ""),
-              AllOf(HasSubstr(facts.refusal), HasSubstr("systemctl --user enable --now bryod"),
+              AllOf(HasSubstr(facts.refusal), HasSubstr("systemctl --user enable --now bryo;"),
                     HasSubstr("loginctl enable-linger bozo")));
 }
 

@@ -99,19 +99,23 @@ ids::IdMaps maps_of(const ids::User& user, const ids::SubordinateIds& subordinat
   return {map_of(ids::IdKind::user, user, subordinate), map_of(ids::IdKind::group, user, subordinate)};
 }
 
+void give_maps(const ids::IdMaps& maps, pid_t pid) {
+  write_map("newuidmap", pid, maps.uid);
+  write_map("newgidmap", pid, maps.gid);
+}
+
+Error explain_refusal(const Error& error) {
+  const std::string why = error.number() == 0 ? "" : refusal();
+  if (why.empty()) return error.within("become root in a user namespace");
+  return {ErrorKind::permission, fmt::format("become root in a user namespace: {}: {}", error.message(), why)};
+}
+
 void become_root(const ids::IdMaps& maps, const Entry& entry) {
   const unsigned long propagation = propagation_flag(entry.propagation);
   try {
-    kernel::enter_new_user_namespace(
-        [&](pid_t pid) {
-          write_map("newuidmap", pid, maps.uid);
-          write_map("newgidmap", pid, maps.gid);
-        },
-        entry.keep_groups);
+    kernel::enter_new_user_namespace([&](pid_t pid) { give_maps(maps, pid); }, entry.keep_groups);
   } catch (const Error& error) {
-    const std::string why = error.number() == 0 ? "" : refusal();
-    if (why.empty()) throw error.within("become root in a user namespace");
-    fail(ErrorKind::permission, "become root in a user namespace: {}: {}", error.message(), why);
+    throw explain_refusal(error);
   }
   kernel::enter_new_mount_namespace(propagation);
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/unique_fd.hpp"
@@ -16,6 +17,7 @@ namespace bryo::rootless {
 enum class NetworkDriver { builtin, pasta, slirp4netns, vpnkit };
 // rootlesskit's words: "slirp" and "builtin", "pasta", "slirp4netns", "vpnkit". Error{invalid_argument} otherwise.
 NetworkDriver parse_network_driver(const std::string& text);
+std::string_view to_string(NetworkDriver driver);
 
 struct UserNetworkOptions {
   NetworkDriver driver = NetworkDriver::builtin;
@@ -26,17 +28,21 @@ struct UserNetworkOptions {
   bool host_loopback = false;
   std::vector<std::uint16_t> host_ports;
   std::string interface = "tap0";
-  std::string state_directory;  // 0700, exists: socket and record of the process
+  std::string state_directory;  // 0700, exists: record and log of the process
+  // The host's, as the caller's mount namespace shows it when start() is called: before a copy of /etc covers it. (The
+  // other drivers read /etc/resolv.conf of that moment; pasta follows no change of it.)
+  std::string resolv_conf = "/etc/resolv.conf";
+  std::string program;  // bryo-usernet; empty: beside the calling program
 };
 
 struct UserNetworkFacts {
   NetworkDriver driver = NetworkDriver::builtin;
   std::string interface;
   int mtu = 0;
-  std::string address, gateway;    // without prefix length; 10.0.2.100 and 10.0.2.2
-  std::string dns;                 // a name server that answers as the host's do: 10.0.2.3
-  std::string host_address;        // stands for the host's own services (host.docker.internal): 10.0.2.2
-  std::string address6, gateway6;  // empty without IPv6
+  std::string address, gateway;  // without prefix length; 10.0.2.100 and 10.0.2.2
+  std::string dns;               // a name server that answers as the host's do: 10.0.2.3
+  std::string host_address;      // stands for the host's own services (host.docker.internal): 10.0.2.2
+  std::string address6, gateway6, dns6, host_address6;  // empty without IPv6
 };
 
 class UserNetwork {
@@ -46,6 +52,12 @@ class UserNetwork {
   static UserNetwork start(const UserNetworkOptions& options, int netns_fd, kernel::NetnsThread& outside);
   // The one that an earlier engine with this state directory left running; nullopt when there is none.
   static std::optional<UserNetwork> adopt(const std::string& state_directory);
+
+  UserNetwork() = default;
+  UserNetwork(UserNetwork&&) = default;
+  UserNetwork& operator=(UserNetwork&&) = default;
+  // The process goes on.
+  ~UserNetwork();
 
   const UserNetworkFacts& facts() const { return facts_; }
   // Readable when the process has ended (pidfd_open(2)): start() again then.

@@ -51,6 +51,8 @@ struct ChildContext {
   const LaunchPlan* plan = nullptr;
   // Room for the descriptors of the prepared mounts: [0] the root file system, [1+n] source n.
   std::span<int> mounts;
+  // Room for what is made before its step comes, one a step (make_filesystem_early); -1 = nothing.
+  std::span<int> filesystems;
   // Become uid and gid 0 of the user namespace (it maps 0).
   bool become_root = false;
   // May call setgroups (false in a user namespace that denies it).
@@ -83,6 +85,7 @@ struct ChildContext {
   int null_device = -1;           // the mount of the first masked file
   int empty_directory = -1;       // the tmpfs of the first masked directory
   int terminal = -1;              // slave end
+  std::size_t step = 0;           // of plan->steps, the one that is executed
   const char* program = nullptr;  // what execve gets
 };
 
@@ -102,12 +105,16 @@ void enter_cgroups(ChildContext& context) noexcept;
 void close_all_but(std::span<const int> sorted) noexcept;
 
 // child_steps.cpp
+// The plan's steps in its order, but for those that need no mount: these come first.
+void run_early_steps(ChildContext& context) noexcept;
 void run_steps(ChildContext& context) noexcept;
 
 // child_mounts.cpp
 void attach_root(ChildContext& context) noexcept;
 void enter_root(ChildContext& context, const EnterRoot& step) noexcept;
 void attach_source(ChildContext& context, const AttachSource& step) noexcept;
+// The larger part of it: the file system without its mount. Mounts are listed in the order in which they were made.
+void make_filesystem_early(ChildContext& context, const MountFilesystem& step) noexcept;
 void mount_filesystem(ChildContext& context, const MountFilesystem& step) noexcept;
 void change_mount(ChildContext& context, const ChangeMount& step) noexcept;
 void root_read_only(ChildContext& context) noexcept;

@@ -2,6 +2,8 @@
 // was resolved inside the root.
 #include <linux/magic.h>
 
+#include <utility>
+
 #include "kernel/raw.hpp"
 #include "runtime/child.hpp"
 #include "runtime/child_path.hpp"
@@ -68,10 +70,15 @@ bool is_mode(const std::string& option) noexcept {
 }
 
 // A tmpfs without a mode of its own has that of the directory that it covers, if there is one.
-void take_mode_of_target(const ChildContext& context, const MountFilesystem& step, FixedText<16>& mode) noexcept {
-  if (step.type != "tmpfs") return;
+bool needs_mode(const MountFilesystem& step) noexcept {
+  if (step.type != "tmpfs") return false;
   for (const std::string& option : step.options)
-    if (is_mode(option)) return;
+    if (is_mode(option)) return false;
+  return true;
+}
+
+void take_mode_of_target(const ChildContext& context, const MountFilesystem& step, FixedText<16>& mode) noexcept {
+  if (!needs_mode(step)) return;
   const int fd = open_path(context.root, step.target.c_str(), Links::follow, O_DIRECTORY);
   struct stat info = {};
   if (fd >= 0 && raw::fstat(fd, info) == 0)
@@ -79,18 +86,34 @@ void take_mode_of_target(const ChildContext& context, const MountFilesystem& ste
   if (fd >= 0) raw::close(fd);
 }
 
-void create(const MountFilesystem& step, const char* mode, NewMount& out) noexcept {
+// A configured and made file system that is not a mount yet; or its error and what it said.
+int make_filesystem(const MountFilesystem& step, const char* mode, FixedText<400>& log) noexcept {
+  const int fs = raw::fsopen(step.type.c_str());
+  if (fs < 0) return fs;
+  int result = 0;
+  if (!step.source.empty()) result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "source", step.source.c_str(), 0);
+  for (std::size_t i = 0; result >= 0 && i < step.options.size(); ++i) result = set_option(fs, step.options[i].c_str());
+  if (result >= 0 && *mode != '\0') result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0);
+  if (result >= 0) result = raw::fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+  if (result >= 0) return fs;
+  read_log(fs, log);
+  raw::close(fs);
+  return result;
+}
+
+void create(ChildContext& context, const MountFilesystem& step, NewMount& out) noexcept {
   // What is copied into it must be written before it is read-only.
   const std::uint64_t attributes = step.copy_up ? step.attributes & ~std::uint64_t{MOUNT_ATTR_RDONLY} : step.attributes;
-  const int fs = raw::fsopen(step.type.c_str());
+  int& early = context.filesystems[context.step];
+  int fs = std::exchange(early, -1);
+  if (fs < 0) {
+    FixedText<16> mode;
+    take_mode_of_target(context, step, mode);
+    fs = make_filesystem(step, mode.c_str(), out.log);
+  }
   int result = fs;
   if (fs >= 0) {
-    if (!step.source.empty()) result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "source", step.source.c_str(), 0);
-    for (std::size_t i = 0; result >= 0 && i < step.options.size(); ++i)
-      result = set_option(fs, step.options[i].c_str());
-    if (result >= 0 && *mode != '\0') result = raw::fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0);
-    if (result >= 0) result = raw::fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
-    if (result >= 0) result = raw::fsmount(fs, static_cast<unsigned>(attributes));
+    result = raw::fsmount(fs, static_cast<unsigned>(attributes));
     if (result < 0) read_log(fs, out.log);
     raw::close(fs);
   }
@@ -188,12 +211,21 @@ void attach_source(ChildContext& context, const AttachSource& step) noexcept {
   raw::close(mount);
 }
 
+void make_filesystem_early(ChildContext& context, const MountFilesystem& step) noexcept {
+  // Under a map it belongs to whom we become later; a cgroup file system shows the cgroup namespace that we make later.
+  if (context.plan->find(Namespace::user) != nullptr || needs_mode(step)) return;
+  if (step.type != "proc" && step.type != "sysfs" && step.type != "tmpfs" && step.type != "devpts" &&
+      step.type != "mqueue")
+    return;
+  FixedText<400> log;
+  // What fails is tried again when its turn comes, and told then.
+  context.filesystems[context.step] = make_filesystem(step, "", log);
+}
+
 void mount_filesystem(ChildContext& context, const MountFilesystem& step) noexcept {
   const char* path = step.target.c_str();
-  FixedText<16> mode;
-  take_mode_of_target(context, step, mode);
   NewMount made;
-  create(step, mode.c_str(), made);
+  create(context, step, made);
   int target = -1;
   if (made.error == 0) {
     target = make_path(context.root, path, step.plain_target ? Links::refuse : Links::follow, true);

@@ -129,6 +129,7 @@ void wait_at_gate(ChildContext& context) noexcept {
 void run_container(ChildContext& context) noexcept {
   begin_child(context);
   enter_cgroups(context);
+  run_early_steps(context);
   receive_mounts(context);
   become_namespace_root(context);
   if (context.late_namespaces != 0)

@@ -85,6 +85,12 @@ void dispatch(const Runner& run, const Step& step) noexcept {
   }
 }
 
+// Needs nothing but the namespaces: done while the launcher is still making mounts.
+bool is_early(const Step& step) noexcept {
+  return std::holds_alternative<RaiseLoopback>(step) || std::holds_alternative<SetHostname>(step) ||
+         std::holds_alternative<SetDomainname>(step);
+}
+
 // From here on nothing more is mounted, and the root may become read-only.
 bool is_final(const Step& step) noexcept {
   return std::holds_alternative<RootReadOnly>(step) || std::holds_alternative<EnterRoot>(step);
@@ -92,11 +98,23 @@ bool is_final(const Step& step) noexcept {
 
 }  // namespace
 
+void run_early_steps(ChildContext& context) noexcept {
+  const Runner run{context};
+  context.step = 0;
+  for (const Step& step : context.plan->steps) {
+    if (is_early(step)) dispatch(run, step);
+    if (const auto* mount = std::get_if<MountFilesystem>(&step)) make_filesystem_early(context, *mount);
+    ++context.step;
+  }
+}
+
 void run_steps(ChildContext& context) noexcept {
   const Runner run{context};
+  context.step = 0;
   for (const Step& step : context.plan->steps) {
     if (context.pause_for_hooks && is_final(step)) run_create_hooks(context);
-    dispatch(run, step);
+    if (!is_early(step)) dispatch(run, step);
+    ++context.step;
   }
   // A container that joined a mount namespace has no root to enter.
   if (context.pause_for_hooks) run_create_hooks(context);

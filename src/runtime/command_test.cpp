@@ -1,6 +1,8 @@
 // bryo-oci as people and engines call it: the program itself, run as a process.
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 #include "base/json.hpp"
 #include "kernel/cgroups.hpp"
@@ -11,6 +13,7 @@ namespace bryo::runtime::testing {
 namespace {
 
 using ::testing::AnyOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -287,6 +290,46 @@ done
   EXPECT_THAT(attack.output, StartsWith("opened\n"));
   EXPECT_THAT(attack.output, HasSubstr("Read-only file system"));
   EXPECT_EQ(read_text(program_), before);
+}
+
+// The system calls of a program up to its first execve of its own, or all of them.
+std::vector<std::uint64_t> calls_before_exec(std::vector<std::string> words) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const UniqueFd nowhere(::open("/dev/null", O_RDWR));
+    for (const int fd : {0, 1, 2}) ::dup2(nowhere.get(), fd);
+    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    ::execv(arguments[0], arguments.data());
+    ::_exit(121);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);  // it stops when its execve is done
+  EXPECT_EQ(::ptrace(PTRACE_SETOPTIONS, pid, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL),
+            0);
+  std::vector<std::uint64_t> out;
+  while (WIFSTOPPED(status) && status >> 8 != (SIGTRAP | PTRACE_EVENT_EXEC << 8)) {
+    struct __ptrace_syscall_info info = {};
+    ::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY) out.push_back(info.entry.nr);
+    ::ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr);
+    ::waitpid(pid, &status, 0);
+  }
+  if (!WIFSTOPPED(status)) return out;
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, &status, 0);
+  return out;
+}
+
+// Nothing of an image is looked at before, and the C library starts once (kernel/own_program_entry.cpp).
+TEST_F(CommandTest, CVE_2019_5736_ReadOnlyViewComesFirst) {
+  if (!kStaticPrograms) GTEST_SKIP() << "a sanitized bryo-oci begins anew in main";
+  const std::vector<std::uint64_t> first = {SYS_statfs, SYS_open_tree, SYS_mount_setattr, SYS_execveat};
+  for (const char* command : {"run", "create", "exec", "restore"})
+    EXPECT_EQ(calls_before_exec({program_, "--root", scratch_ / "state", command, id_}), first) << command;
+  EXPECT_THAT(calls_before_exec({program_, "--root", scratch_ / "state", "list"}), Not(Contains(SYS_execveat)));
 }
 
 }  // namespace

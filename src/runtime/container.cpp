@@ -50,8 +50,12 @@ struct Container::State {
   UniqueFd pty_master;
   Phase phase = Phase::begun;
   bool gate_elsewhere = false;
+  bool gate_open = false;
   bool has_network = false;
   ListenerHandler on_listener;
+  // Whoever closes the last descriptor of a detached mount waits for the kernel to take it apart (an RCU grace period
+  // each): the child clones these, and the launcher has the time while the program runs.
+  std::vector<UniqueFd> cloned_mounts;
 
   void clone_child(ChildInputs& inputs, const CgroupPlacement& cgroup);
   void follow_stage();
@@ -60,6 +64,7 @@ struct Container::State {
   [[noreturn]] void died(const char* when);
   void hand_listener_over(int number);
   void send_mounts();
+  void keep_cloned(std::vector<UniqueFd>& mounts);
   UniqueFd user_namespace() const;
 };
 
@@ -204,6 +209,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   state->warnings = plan.warnings;
   state->has_network = plan.find(Namespace::network) != nullptr;
   state->gate_elsewhere = inputs.gate_listener >= 0;
+  state->gate_open = inputs.gate_open && !state->gate_elsewhere;
   state->on_listener = inputs.on_listener;
   if (plan.process.seccomp.notifies() && !state->gate_elsewhere && !inputs.on_listener)
     fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
@@ -212,10 +218,12 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
   const Joins joins(plan, inputs.descriptors);
   std::vector<int> mounts(1 + plan.sources.size(), -1);
+  std::vector<int> filesystems(plan.steps.size(), -1);
   child::ChildContext& context = child_inputs.context();
   context.link = child::LauncherLink(pair.child.get());
   context.plan = &plan;
   context.mounts = mounts;
+  context.filesystems = filesystems;
   context.become_root = maps_root(plan.maps);
   context.clone_flags = new_namespaces(plan, false);
   context.late_namespaces = static_cast<int>(new_namespaces(plan, true));
@@ -250,7 +258,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
 
 void Container::State::send_mounts() {
   const UniqueFd namespace_fd = user_namespace();
-  const std::vector<UniqueFd> mounts = prepare_mounts(*plan, descriptors, namespace_fd.get());
+  std::vector<UniqueFd> mounts = prepare_mounts(*plan, descriptors, namespace_fd.get());
   std::vector<int> numbers;
   for (const UniqueFd& mount : mounts) numbers.push_back(mount.get());
   for (std::size_t at = 0; at < numbers.size(); at += kReportDescriptors) {
@@ -258,6 +266,13 @@ void Container::State::send_mounts() {
     // A child that is gone has left a message, which is read next.
     if (!send_report(link.get(), ReportKind::go, static_cast<int>(numbers.size()), part)) return;
   }
+  keep_cloned(mounts);
+}
+
+void Container::State::keep_cloned(std::vector<UniqueFd>& mounts) {
+  for (const Step& step : plan->steps)
+    if (const auto* attach = std::get_if<AttachSource>(&step); attach != nullptr && attach->in_order)
+      cloned_mounts.push_back(std::move(mounts[1 + attach->source]));
 }
 
 void Container::wait_mounted() {
@@ -273,6 +288,8 @@ void Container::wait_created() {
     send_report(state.link.get(), ReportKind::hooks_done);
   else
     state.send_mounts();
+  // It lies in the child's queue until it comes to the gate.
+  if (state.gate_open) send_report(state.link.get(), ReportKind::start);
   if (!state.receive_until(ReportKind::created)) state.died("before the container was ready");
   state.phase = Phase::created;
   // The child ends by itself when the link does, and is the caller's to reap.
@@ -298,12 +315,13 @@ void Container::start() {
   if (state.phase != Phase::created || state.gate_elsewhere)
     fail(ErrorKind::conflict, "start: the container is not waiting for it");
   state.child.reclaim();
-  send_report(state.link.get(), ReportKind::start);
+  if (!state.gate_open) send_report(state.link.get(), ReportKind::start);
   if (!executed([&](ReportKind kind) { return state.receive_until(kind).has_value(); }))
     state.died("before it could execute its program");
   state.phase = Phase::started;
   state.child.release();
   state.link.reset();
+  state.cloned_mounts.clear();
 }
 
 void open_gate(int connected, pid_t pid, const ListenerHandler& on_listener) {

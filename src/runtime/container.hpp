@@ -6,7 +6,7 @@
 //             network_namespace() is there: somebody may set the network up from here on
 //   wait_created(): sources, descriptors ────▶ mounts, root, terminal, sysctls, limits, credentials, seccomp
 //             ◀──────── created | step, errno  waits at the gate
-//   start():  gate ──────────────────────────▶ execve
+//   start():  gate ──────────────────────────▶ execve     (gate_open: wait_created() has said so already)
 //             ◀──────── end of file | step, errno
 //
 // The caller stays the parent of the child: it reaps it (pidfd() or waitpid) after wait_created() has returned. When
@@ -38,7 +38,7 @@ struct ChildStdio {
 
 // Borrowed descriptors of cgroups that the caller has made (kernel/cgroups.hpp: open_procs, open_directory).
 struct CgroupPlacement {
-  std::vector<int> procs;  // v1 and hybrid: cgroup.procs of every hierarchy, open for writing
+  std::vector<int> procs;  // v1 and hybrid: one a hierarchy, in which a process of one thread enters by writing "0"
   int directory = -1;      // v2
 };
 
@@ -56,6 +56,8 @@ struct LaunchInputs {
   // A listening SOCK_SEQPACKET or SOCK_STREAM socket on which the child waits for open_gate() instead of start(): for
   // launchers that end between create and start. -1: start() opens the gate.
   int gate_listener = -1;
+  // start() is going to follow wait_created() at once: the child does not wait for the launcher at the gate.
+  bool gate_open = false;
   // Needed by plans whose filter notifies, unless the gate is elsewhere.
   ListenerHandler on_listener = {};
   // chroot instead of pivot_root: for a host whose root is its initramfs. The host's tree stays below the container's.

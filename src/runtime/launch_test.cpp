@@ -11,6 +11,7 @@
 namespace bryo::runtime::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
@@ -564,6 +565,48 @@ TEST_F(LaunchTest, GateElsewhereIsOpenedByAnotherConnection) {
   open_gate(connect().get());
   EXPECT_EQ(pipe.drain(), "through\n");
   EXPECT_EQ(wait_for(pid), 0);
+}
+
+TEST_F(LaunchTest, FilesystemsMadeEarlyAreMountedInTheirTurn) {
+  oci::RuntimeSpec spec =
+      shell_spec("while read -r d p t r; do case $p in /proc|/dev|/list/*) echo $p $t;; esac; done </proc/mounts");
+  PlanOptions options;
+  options.mounts_in_order = true;
+  spec.mounts.push_back({"/list/first", "tmpfs", "tmpfs", {"mode=700"}, {}, {}});
+  spec.mounts.push_back({"/list/second", "mqueue", "mqueue", {}, {}, {}});
+  spec.mounts.push_back({"/list/third", "tmpfs", "tmpfs", {"size=1m"}, {}, {}});
+  const Result result = run(spec, directory(root_), options);
+  EXPECT_EQ(result.status, 0);
+  // Linux lists by age since 6.8, and clones what the launcher made since 6.15.
+  if (facts().kernel >= 6015) {
+    EXPECT_EQ(result.output, "/proc proc\n/dev tmpfs\n/list/first tmpfs\n/list/second mqueue\n/list/third tmpfs\n");
+  }
+  spec.mounts[spec.mounts.size() - 2].options = {"nonsense=1"};
+  spec.mounts.back().options = {"mode=700", "size=much"};
+  EXPECT_THAT(failure_of(spec, directory(root_)), HasSubstr("mount mqueue on /list/second"));
+  spec.mounts[spec.mounts.size() - 2].options = {};
+  EXPECT_THAT(failure_of(spec, directory(root_)),
+              AllOf(HasSubstr("mount tmpfs on /list/third"), HasSubstr("Bad value for 'size'")));
+}
+
+TEST_F(LaunchTest, OpenGateLetsTheProgramThrough) {
+  Pipe pipe;
+  const LaunchPlan plan = make_plan(shell_spec("echo through; exit 3"), facts(), directory(root_));
+  LaunchInputs inputs;
+  inputs.stdio = {-1, pipe.writer(), pipe.writer()};
+  inputs.gate_open = true;
+  Container container = Container::begin(plan, inputs);
+  container.wait_created();
+  // Before start(), which has nothing left to say.
+  EXPECT_EQ(pipe.drain(), "through\n");
+  container.start();
+  EXPECT_EQ(wait_for(container.pid()), 3);
+
+  oci::RuntimeSpec missing = shell_spec("");
+  missing.process->args = {"/bin/nothing"};
+  const LaunchPlan other = make_plan(missing, facts(), directory(root_));
+  Container failing = Container::begin(other, inputs);
+  EXPECT_THROW(failing.wait_created(), Error);
 }
 
 TEST_F(LaunchTest, NoChildIsLeftByAFailure) {

@@ -39,8 +39,27 @@ void make_owned(int parent, const std::string& name, mode_t mode, const kernel::
 }  // namespace
 
 OverlayDriver::OverlayDriver(DataRoot& root, DocumentStore& documents, LayerStore& layers)
-    : root_(root), layers_(layers), table_("overlay2", root, documents), options_(options_of_this_kernel()) {
+    : root_(root),
+      layers_(layers),
+      table_("overlay2", root, documents),
+      options_(options_of_this_kernel()),
+      idmaps_(kernel::in_initial_user_namespace()) {
   check_kernel();
+  if (idmaps_) return;
+  shifted_ = std::make_unique<ShiftedImages>(root, layers);
+  collect_copies();
+}
+
+void OverlayDriver::collect_copies() {
+  std::set<std::string> used;
+  for (const auto& [name, record] : table_.records())
+    if (needs_copy(record.maps)) used.insert(ShiftedImages::name_of(record.top, record.maps));
+  shifted_->collect(used);
+}
+
+void OverlayDriver::remove(const SnapshotName& name) {
+  table_.remove(name);
+  if (shifted_) collect_copies();
 }
 
 // One mount, tried out on this very file system (it must keep attributes and file types in directories).
@@ -85,6 +104,7 @@ void OverlayDriver::prepare(const SnapshotName& name, const std::optional<Digest
     const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
     make_owned(directory.get(), "upper", root.st_mode & 07777U, owner);
     make_owned(directory.get(), "work", 0700, mapped_root);
+    if (needs_copy(maps)) shifted_->require(top, maps);
   });
 }
 
@@ -96,7 +116,11 @@ RootfsDescription OverlayDriver::describe(const SnapshotName& name) const {
   rootfs.lower = layers_below(layers_, record.top);
   rootfs.upper = table_.path_of(name) + "/upper";
   rootfs.work = table_.path_of(name) + "/work";
-  rootfs.idmap = !record.maps.keeps_ids();
+  rootfs.idmap = idmaps_ && !record.maps.keeps_ids();
+  if (needs_copy(record.maps)) {
+    rootfs.layers_directory = shifted_->directory();
+    rootfs.lower = {ShiftedImages::name_of(record.top, record.maps)};
+  }
   rootfs.options = options_;
   rootfs.maps = record.maps;
   return rootfs;

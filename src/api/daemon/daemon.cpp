@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -187,9 +188,8 @@ void end_containers_that_block_the_unit(engine::Options& options) {
   options.live_restore = false;
   log::warning(
       "Containers end with this engine: their cgroups are in its own unit, which systemd could not start again beside "
-      "them. They live on when the unit has DelegateSubgroup=bryo-leaf (systemd 254), or when the user has a systemd "
-      "of "
-      "their own (loginctl enable-linger)");
+      "them. They live on when the unit has DelegateSubgroup=bryo-leaf (systemd 254), or with a systemd of the user's "
+      "(loginctl enable-linger)");
 }
 
 }  // namespace
@@ -215,6 +215,7 @@ int run_daemon(const std::vector<std::string>& arguments) {
     serve(options, arguments);
     return 0;
   }
+  ::prctl(PR_SET_NAME, "bryod");  // it was started as /proc/self/exe
   RootlessHome home(options.engine.exec_root, options.user_network);
   options.engine.rootless = home.facts();
   end_containers_that_block_the_unit(options.engine);

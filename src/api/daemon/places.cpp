@@ -49,9 +49,10 @@ std::string runtime_directory() {
   return is_own_directory(usual) ? usual : make_own_directory(fmt::format("/tmp/bryo-{}", uid));
 }
 
+// Not /etc: rootlesskit and bryo-rootless give root of the namespace a copy of it, while / is the host's.
 bool is_root_of_its_files() {
   if (rootless::standing() == rootless::Standing::user) return false;
-  const auto info = kernel::try_stat_at(AT_FDCWD, "/etc");
+  const auto info = kernel::try_stat_at(AT_FDCWD, "/");
   return !info || info->st_uid == 0;
 }
 

@@ -37,7 +37,8 @@ pid_t survivor(const std::string& exec_root) {
   if (!kernel::try_stat_at(AT_FDCWD, containers)) return -1;
   const UniqueFd directory = kernel::open_at(AT_FDCWD, containers, O_RDONLY | O_DIRECTORY);
   for (const auto& entry : kernel::read_directory(directory.get())) {
-    const pid_t pid = kernel::unix_socket_owner(containers + "/" + entry.name + "/control.sock");
+    const UniqueFd container = kernel::open_at(directory.get(), entry.name, O_PATH | O_DIRECTORY);
+    const pid_t pid = kernel::unix_socket_owner(container.get(), "control.sock");
     if (pid > 0) return pid;
   }
   return -1;

@@ -29,8 +29,8 @@ struct Context {
 };
 
 // For every command that clones: a container whose root is the host's must not be able to write to this program, so it
-// runs from a read-only view of it. Called once what is needed is known and before anything was made; may begin the
-// program anew.
+// runs from a read-only view of it. Usually it does since its first instructions (kernel/own_program_entry.cpp). Called
+// once what is needed is known and before anything was made; may begin the program anew.
 void protect_own_program(const Context& context, const oci::RuntimeSpec& spec);
 
 // Each returns the exit status.

@@ -42,6 +42,14 @@ void remove_resctrl_of(const oci::RuntimeSpec& spec, const std::string& id) {
 }
 
 // What is left to do once its processes and cgroups are gone.
+void finish(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec) {
+  remove_resctrl_of(spec, state.id);
+  if (!spec.hooks || spec.hooks->poststop.empty()) return;
+  for (const std::string& failure :
+       try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
+    log_warning(context.options, failure);
+}
+
 void finish(const Context& context, const ContainerState& state) {
   oci::RuntimeSpec spec;
   try {
@@ -50,11 +58,7 @@ void finish(const Context& context, const ContainerState& state) {
     // It never got a configuration: nothing was made of it, and there is nothing to run.
     return;
   }
-  remove_resctrl_of(spec, state.id);
-  if (!spec.hooks || spec.hooks->poststop.empty()) return;
-  for (const std::string& failure :
-       try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
-    log_warning(context.options, failure);
+  finish(context, state, spec);
 }
 
 }  // namespace
@@ -138,7 +142,7 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
 NewContainer::~NewContainer() {
   if (kept_) return;
   container_.reset();
-  destroy(context_, state_);
+  destroy(context_, state_, saved_ ? &bundle_.spec : nullptr);
 }
 
 kernel::SystemdManager connect_to_systemd() {
@@ -264,6 +268,11 @@ void NewContainer::enter_scope() {
   make_cgroup().add(state_.pid);
 }
 
+void NewContainer::save_all() {
+  context_.states.save(state_, &bundle_.spec);
+  saved_ = true;
+}
+
 // Until the child hears of its mounts it ends with us, and from then on its number is written down: nobody who is
 // killed in between leaves a process that `delete --force` does not find.
 void NewContainer::note_process(pid_t pid, bool started) {
@@ -295,7 +304,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   inputs.no_pivot = request_.no_pivot;
   check_cgroup_free();
   // Before anything else exists: what is written here is what `delete --force` takes away.
-  context_.states.save(state_, &bundle_.spec);
+  save_all();
   stopping_point("state");
   enter_cgroup(inputs);
   stopping_point("cgroup");
@@ -306,6 +315,8 @@ void NewContainer::launch(bool wait_for_start_command) {
     gate = context_.states.listen_at_gate(state_.id);
     inputs.gate_listener = gate.get();
   }
+  // Whoever wants to hear of the process or of its terminal hears of it before the program runs.
+  inputs.gate_open = !wait_for_start_command && request_.pid_file.empty() && request_.console_socket.empty();
   if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
   container_.emplace(Container::begin(plan_, inputs));
@@ -324,7 +335,7 @@ void NewContainer::launch(bool wait_for_start_command) {
 
 std::string NewContainer::prepare_restore() {
   check_cgroup_free();
-  context_.states.save(state_, &bundle_.spec);
+  save_all();
   if (state_.cgroups && !systemd_) make_cgroup();
   return context_.states.restored_pid_file(state_.id);
 }
@@ -369,7 +380,7 @@ void stop_scope(const Context& context, const ContainerState& state) {
 
 }  // namespace
 
-void destroy(const Context& context, const ContainerState& state) {
+void destroy(const Context& context, const ContainerState& state, const oci::RuntimeSpec* spec) {
   if (const UniqueFd init = open_init(state)) {
     kernel::send_signal(init.get(), SIGKILL);
     // Its end takes the pid namespace with it; a zombie waits for its own parent, not for us.
@@ -387,7 +398,10 @@ void destroy(const Context& context, const ContainerState& state) {
   }
   stop_scope(context, state);
   stopping_point("cgroup-removed");
-  finish(context, state);
+  if (spec != nullptr)
+    finish(context, state, *spec);
+  else
+    finish(context, state);
   stopping_point("poststop");
   context.states.remove(state.id);
 }

@@ -79,6 +79,8 @@ class NewContainer {
   void enter_cgroup(LaunchInputs& inputs);
   // The same by systemd, which wants the process first.
   void enter_scope();
+  // state.json and config.json.
+  void save_all();
   void note_process(pid_t pid, bool started);
   void run_create_hooks();
   void hand_over_terminal();
@@ -96,6 +98,7 @@ class NewContainer {
   std::optional<CreateHooks> hooks_;
   std::optional<Container> container_;
   UniqueFd terminal_;
+  bool saved_ = false;
   bool kept_ = false;
 };
 
@@ -111,7 +114,7 @@ kernel::SystemdManager connect_to_systemd();
 kernel::ContainerCgroup cgroup_of(const ContainerState& state);
 // Failures are warnings.
 void run_poststart_hooks(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec);
-// Kills what is left, removes cgroup and state.
-void destroy(const Context& context, const ContainerState& state);
+// Kills what is left, removes cgroup and state. Without `spec`: as it was saved.
+void destroy(const Context& context, const ContainerState& state, const oci::RuntimeSpec* spec = nullptr);
 
 }  // namespace bryo::runtime::command

@@ -49,7 +49,7 @@ void log_debug(const GlobalOptions& options, const std::string& message) {
 }
 
 void stopping_point(const char* name) {
-  const char* wanted = std::getenv("BRYO_OCI_STOP_AT");
+  static const char* const wanted = std::getenv("BRYO_OCI_STOP_AT");
   if (wanted != nullptr && std::string_view(wanted) == name) ::raise(SIGSTOP);
 }
 

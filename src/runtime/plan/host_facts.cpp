@@ -101,11 +101,14 @@ class DeviceScan {
 
 // The initial user namespace maps everything onto itself in one line.
 bool in_user_namespace() {
-  const std::string map = read_short("/proc/self/uid_map");
-  std::vector<std::string_view> numbers;
-  for (const std::string_view word : split(map, ' '))
-    if (!word.empty()) numbers.push_back(word);
-  return numbers != std::vector<std::string_view>{"0", "0", "4294967295"};
+  static const bool inside = [] {
+    const std::string map = read_short("/proc/self/uid_map");
+    std::vector<std::string_view> numbers;
+    for (const std::string_view word : split(map, ' '))
+      if (!word.empty()) numbers.push_back(word);
+    return numbers != std::vector<std::string_view>{"0", "0", "4294967295"};
+  }();
+  return inside;
 }
 
 HostFacts gather_host_facts(DeviceNodes nodes) {

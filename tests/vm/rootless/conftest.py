@@ -94,8 +94,8 @@ def installed():
     for library in (PAYLOAD / "lib").iterdir():
         if not (LIBRARIES / library.name).exists():
             shutil.copy(library, LIBRARIES)
-    shutil.copy(PAYLOAD / "units/bryod@.service", "/etc/systemd/system")
-    shutil.copy(PAYLOAD / "units/user/bryod.service", "/etc/systemd/user")
+    shutil.copy(PAYLOAD / "units/bryo@.service", "/etc/systemd/system")
+    shutil.copy(PAYLOAD / "units/user/bryo.service", "/etc/systemd/user")
     # What no test is about: networks of containers.
     for directory in ("/etc/skel/.config/bryo", "/home/bozo/.config/bryo"):
         os.makedirs(directory, exist_ok=True)
@@ -111,7 +111,7 @@ def bozo(installed):
     set_delegation("cpu cpuset io memory pids")
     sh("loginctl", "enable-linger", "bozo")
     wait_for(lambda: os.path.exists(f"{user.runtime}/systemd/private"), 60)
-    user.systemctl("enable", "--now", "bryod.service")
+    user.systemctl("enable", "--now", "bryo.service")
     user.wait_answers()
     user.load_image()
     return user

@@ -15,13 +15,13 @@ MEGABYTE = 1 << 20
 def tux():
     set_delegation("cpu cpuset io memory pids")
     user = User("tux", 1002)
-    sh("systemctl", "enable", "bryod@1002")
+    sh("systemctl", "enable", "bryo@1002")
     # What a boot does.
     sh("systemctl", "start", "multi-user.target")
     user.wait_answers()
     user.load_image()
     yield user
-    sh("systemctl", "disable", "--now", "bryod@1002")
+    sh("systemctl", "disable", "--now", "bryo@1002")
 
 
 def test_limits_hold(tux):
@@ -36,10 +36,10 @@ def test_limits_hold(tux):
 def test_containers_outlive_a_restart(tux):
     tux.bryo("run", "-d", "--name", "lives", "--memory", "32m", "busybox", "sleep", "600")
     pid, group = tux.pid("lives"), tux.cgroup("lives")
-    before = sh("systemctl", "show", "-P", "MainPID", "bryod@1002")
-    sh("systemctl", "restart", "bryod@1002")
+    before = sh("systemctl", "show", "-P", "MainPID", "bryo@1002")
+    sh("systemctl", "restart", "bryo@1002")
     tux.wait_answers()
-    assert sh("systemctl", "show", "-P", "MainPID", "bryod@1002") != before
+    assert sh("systemctl", "show", "-P", "MainPID", "bryo@1002") != before
     assert tux.pid("lives") == pid and cgroup_of(pid) == group
     assert tux.bryo("exec", "lives", "echo", "hello") == "hello"
     tux.bryo("rm", "-f", "lives")

@@ -1,4 +1,4 @@
-#include "kernel/cgroup_place.hpp"
+#include "kernel/cgroup_delegation.hpp"
 
 #include <fcntl.h>
 #include <linux/sched.h>

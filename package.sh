@@ -70,20 +70,23 @@ tarball() {
   echo "$out/$name.tar.gz"
 }
 
-# Packages of the libraries that the programs are linked to, as "a (>= 1), b": from dpkg's own records on this machine.
+# Packages of the libraries that the programs are linked to, as "libc6 (>= 2.36), libssl3": from dpkg's own records on this
+# machine. The names of all but the C library's carry the version that counts.
 library_packages() {
   for program in $programs; do
     readelf -d "$BRYO_BIN_DIR/$program" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
   done | sort -u | while read -r library; do
-    path=$(ldconfig -p | sed -n "s|^[[:space:]]*$library (.*x86-64.*=> ||p; s|^[[:space:]]*$library (.*AArch64.*=> ||p" | head -n 1)
-    [ -n "$path" ] || continue
+    path=$(ldconfig -p | sed -n "s|^[[:space:]]*$library (libc6[^)]*) => ||p" | head -n 1)
     for file in "$path" "$(readlink -f "$path")" "/usr$path"; do
       package=$(dpkg-query -S "$file" 2>/dev/null | sed -n 's/^\([^:,]*\)[:,].*/\1/p' | head -n 1)
       if [ -n "$package" ]; then echo "$package"; break; fi
     done
   done | sort -u | while read -r package; do
-    version_of=$(dpkg-query -W -f '${Version}' "$package" | sed 's/-[^-]*$//; s/+.*//')
-    echo "$package (>= $version_of)"
+    if [ "$package" = libc6 ]; then
+      echo "libc6 (>= $(dpkg-query -W -f '${Version}' libc6 | sed 's/-.*//'))"
+    else
+      echo "$package"
+    fi
   done | paste -s -d , | sed 's/,/, /g'
 }
 

@@ -45,4 +45,13 @@ say "end to end"
 tests/run --junitxml="$reports/pytest.xml" "$@"
 echo $? >"$reports/pytest.status"
 
+if [ $# -eq 0 ]; then
+  say "end to end, the same tests without root"
+  # Not those that start engines without root by themselves.
+  tests/run --engine=rootless --clients=current --junitxml="$reports/pytest-rootless.xml" tests/e2e \
+    --ignore=tests/e2e/test_rootless.py --ignore=tests/e2e/test_bryo_rootless.py --ignore-glob='*/test_doctor*.py' --ignore-glob='*/test_setup*.py' \
+    --ignore-glob='*/test_bypass*.py' --ignore-glob='*/test_package*.py'
+  echo $? >"$reports/pytest-rootless.status"
+fi
+
 /usr/bin/python3 tools/summary.py "$reports"

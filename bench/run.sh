@@ -2,6 +2,7 @@
 # bench/run.sh [options of bench.py]: build, then measure bryod against Debian's dockerd in a private test host. About four minutes.
 # bench/run.sh oci [--rounds N]: bryo-oci against crun and runc.
 # bench/run.sh usernet [--rounds N]: bryo-usernet against slirp4netns.
+# bench/run.sh rootless [--rounds N]: bryod of an ordinary user against rootless dockerd and podman.
 here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$here" || exit 2
 . tools/apt.sh
@@ -21,6 +22,10 @@ fi
 if [ "$1" = usernet ]; then
   shift
   exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/usernet.py "$@"
+fi
+if [ "$1" = rootless ]; then
+  shift
+  exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/rootless.py "$@"
 fi
 /usr/bin/python3 -m bench.images
 exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/bench.py --json "$here/build/bench.json" "$@"

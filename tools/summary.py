@@ -67,11 +67,11 @@ def add_ctest(count, directory):
             count.ok()
 
 
-def add_pytest(count, directory):
-    report = directory / "pytest.xml"
+def add_pytest(count, directory, run="pytest"):
+    report = directory / f"{run}.xml"
     failed_before = count.failed
     for case in ElementTree.parse(report).getroot().iter("testcase") if report.exists() else []:
-        name = f"{case.get('classname')}::{case.get('name')}"
+        name = f"{'' if run == 'pytest' else run + ': '}{case.get('classname')}::{case.get('name')}"
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             count.fail(name)
@@ -79,10 +79,10 @@ def add_pytest(count, directory):
             count.skip(name, skipped.get("message", "no reason given"))
         else:
             count.ok()
-    status_file = directory / "pytest.status"
+    status_file = directory / f"{run}.status"
     status = status_file.read_text().strip() if status_file.exists() else "missing"
     if status != "0" and count.failed == failed_before:
-        count.fail(f"pytest ended with status {status}")
+        count.fail(f"{run} ended with status {status}")
 
 
 def main():
@@ -91,6 +91,8 @@ def main():
     add_checks(count, directory / "checks")
     add_ctest(count, directory)
     add_pytest(count, directory)
+    for status in sorted(directory.glob("pytest-*.status")):
+        add_pytest(count, directory, status.stem)
     for skip in count.skips:
         print(f"skipped  {skip}")
     for failure in count.failures:

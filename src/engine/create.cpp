@@ -10,6 +10,7 @@
 #include "engine/names.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
+#include "engine/spec.hpp"
 #include "engine/user_lookup.hpp"
 #include "kernel/files.hpp"
 #include "kernel/idmap.hpp"
@@ -356,6 +357,10 @@ void Creator::check_modes(const Record& record, std::vector<std::string>& warnin
   };
   if (mapped && host.pid_mode == "host") refuse("sharing the host's PID namespace");
   if (mapped && host.ipc_mode == "host") refuse("sharing the host's IPC namespace");
+  if (!mapped && is_nested(host))
+    fail(ErrorKind::invalid_argument,
+         "--security-opt nested needs a user namespace: without one this container would be root on the host. Start "
+         "the engine with --userns-remap, or the container with --userns=auto");
   if (mapped && host.privileged)
     warnings.emplace_back("--privileged under a user namespace means all capabilities inside it, none on the host");
   if (host.network_mode == "host" && !record.config.hostname.empty() && host.uts_mode == "host")

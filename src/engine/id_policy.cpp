@@ -60,8 +60,8 @@ MapMode IdPolicy::mode_of(std::string_view userns) const {
   if (ids::AutoOptions::parse(userns)) return MapMode::automatic;
   if (ids::KeepIdOptions::parse(userns)) {
     if (rootless_) return MapMode::keep_id;
-    fail(ErrorKind::unsupported, "--userns={}: only an engine without root runs as its caller and can keep the caller's id",
-         printable(userns));
+    fail(ErrorKind::unsupported,
+         "--userns={}: only an engine without root runs as its caller and can keep the caller's id", printable(userns));
   }
   fail(ErrorKind::invalid_argument, "invalid userns mode \"{}\": expected host, auto[:size=N] or keep-id[:uid=N,gid=N]",
        printable(userns));

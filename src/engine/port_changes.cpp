@@ -74,13 +74,16 @@ void choose(std::vector<Group>& groups, const PortBinding& wanted, const std::st
                        std::all_of(each.ports.begin(), each.ports.end(),
                                    [&](const auto& port) { return port.host_ip == wanted.host_ip; });
     if (!whole)
-      fail(ErrorKind::conflict, "port {} of container {} is published at every address of the host at once: name it "
-           "without an address to remove it", each.binding.host_port, record.name);
+      fail(ErrorKind::conflict,
+           "port {} of container {} is published at every address of the host at once: name it "
+           "without an address to remove it",
+           each.binding.host_port, record.name);
     each.chosen = any = true;
   }
   if (any) return;
   if (std::any_of(others.begin(), others.end(), [&](const auto& port) { return names(wanted, port); }))
-    fail(ErrorKind::conflict, "{} of container {} is published by --publish-all and would come back with its next start",
+    fail(ErrorKind::conflict,
+         "{} of container {} is published by --publish-all and would come back with its next start",
          text_of(wanted, key), record.name);
   fail(ErrorKind::not_found, "container {} does not publish {}", record.name, text_of(wanted, key));
 }

@@ -25,13 +25,13 @@ std::string removal(const Record& record, const std::vector<network::PublishedPo
 TEST(PortRemoval, NamesWholeBindings) {
   Record record;
   record.name = "web";
-  record.host_config.port_bindings = {
-      {"80/tcp", {{"", "8080"}, {"127.0.0.1", "8081"}, {"", ""}, {"", "9000-9010"}}}, {"53/udp", {{"", "53"}}}};
+  record.host_config.port_bindings = {{"80/tcp", {{"", "8080"}, {"127.0.0.1", "8081"}, {"", ""}, {"", "9000-9010"}}},
+                                      {"53/udp", {{"", "53"}}}};
   const std::vector<network::PublishedPort> ports = {
-      {"udp", 53, "0.0.0.0", 53, "", true},   {"udp", 53, "::", 53, "", true},
-      {"tcp", 80, "0.0.0.0", 8080, "", true}, {"tcp", 80, "::", 8080, "", true},
+      {"udp", 53, "0.0.0.0", 53, "", true},      {"udp", 53, "::", 53, "", true},
+      {"tcp", 80, "0.0.0.0", 8080, "", true},    {"tcp", 80, "::", 8080, "", true},
       {"tcp", 80, "127.0.0.1", 8081, "", false}, {"tcp", 80, "0.0.0.0", 32768, "", true},
-      {"tcp", 80, "::", 32768, "", true},     {"tcp", 80, "0.0.0.0", 9001, "", true},
+      {"tcp", 80, "::", 32768, "", true},        {"tcp", 80, "0.0.0.0", 9001, "", true},
       {"tcp", 80, "::", 9001, "", true}};
   const std::string dns = ":53:53/udp ";
   EXPECT_EQ(removal(record, ports, {{"80", {{"", "8080"}}}}),

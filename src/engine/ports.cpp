@@ -76,8 +76,7 @@ std::vector<monitor::PortName> names_of(const std::vector<network::PublishedPort
   std::vector<monitor::PortName> out;
   for (const auto& port : ports) {
     const bool udp = port.protocol == network::to_string(network::Protocol::udp);
-    out.push_back(
-        {udp ? monitor::ForwardProtocol::udp : monitor::ForwardProtocol::tcp, port.host_ip, port.host_port});
+    out.push_back({udp ? monitor::ForwardProtocol::udp : monitor::ForwardProtocol::tcp, port.host_ip, port.host_port});
   }
   return out;
 }

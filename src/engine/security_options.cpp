@@ -125,6 +125,8 @@ bool truth(std::string_view text) {
 
 }  // namespace
 
+bool is_nested(const HostConfig& host) { return host.security_opt && contains(*host.security_opt, kNestedOption); }
+
 SecurityOptions parse_security_options(const HostConfig& host, bool no_new_privileges_default) {
   SecurityOptions out;
   out.no_new_privileges = no_new_privileges_default;
@@ -136,7 +138,9 @@ SecurityOptions parse_security_options(const HostConfig& host, bool no_new_privi
     const std::string_view key = std::string_view(option).substr(0, at);
     const std::string_view value =
         at == std::string::npos ? std::string_view() : std::string_view(option).substr(at + 1);
-    if (key == "no-new-privileges") {
+    if (option == kNestedOption) {
+      out.nested = true;
+    } else if (key == "no-new-privileges") {
       out.no_new_privileges = value.empty() || truth(value);
     } else if (key == "seccomp") {
       // CVE-2023-2431: an empty profile is an error, never "none".

@@ -98,10 +98,24 @@ std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
   return out;
 }
 
+std::uint64_t bits_of(const std::vector<std::string>& capabilities) {
+  std::uint64_t bits = 0;
+  for (const std::string& name : capabilities) bits |= kernel::capability_bit(*kernel::capability_number(name));
+  return bits;
+}
+
 void set_seccomp(oci::Linux& linux_part, const SpecInputs& inputs, const SecurityOptions& security,
                  const std::vector<std::string>& capabilities) {
   if (security.unconfined) return;
   const std::string& text = security.seccomp_profile.empty() ? inputs.seccomp_profile : security.seccomp_profile;
+  if (text.empty() && security.nested) {
+    linux_part.seccomp = runtime::default_seccomp_profile(bits_of(capabilities), inputs.facts->kernel);
+    oci::LinuxSyscall more;
+    more.names = {"add_key", "keyctl", "pivot_root", "request_key"};
+    more.action = "SCMP_ACT_ALLOW";
+    linux_part.seccomp->syscalls.push_back(std::move(more));
+    return;
+  }
   if (!text.empty() && text != "unconfined")
     linux_part.seccomp = parse_seccomp_profile(text, capabilities, inputs.facts->kernel);
 }
@@ -154,7 +168,7 @@ oci::LinuxDevice device_of(const DeviceMapping& mapping) {
 }  // namespace
 
 std::vector<std::string> effective_capabilities(const HostConfig& host) {
-  if (host.privileged) return all_capabilities();
+  if (host.privileged || is_nested(host)) return all_capabilities();
   std::set<std::string> held(kDefaultCapabilities.begin(), kDefaultCapabilities.end());
   std::set<std::string> dropped;
   bool drop_all = false;
@@ -263,7 +277,7 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
   linux_part.sysctl = sysctls(inputs);
   linux_part.cgroups_path = inputs.cgroup_path;
   linux_part.devices = spec_devices(inputs);
-  if (!host.privileged) {
+  if (!host.privileged && !security.nested) {
     linux_part.masked_paths = host.masked_paths.value_or(std::vector<std::string>(kMasked.begin(), kMasked.end()));
     linux_part.readonly_paths =
         host.readonly_paths.value_or(std::vector<std::string>(kReadOnly.begin(), kReadOnly.end()));
@@ -289,11 +303,9 @@ oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs) {
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs) {
   const HostConfig& host = inputs.record->host_config;
   const SecurityOptions security = parse_security_options(host, inputs.no_new_privileges);
-  if (security.unconfined || !security.seccomp_profile.empty() || !inputs.seccomp_profile.empty()) return std::nullopt;
-  std::uint64_t bits = 0;
-  for (const std::string& name : effective_capabilities(host))
-    bits |= kernel::capability_bit(*kernel::capability_number(name));
-  return bits;
+  if (security.unconfined || security.nested || !security.seccomp_profile.empty() || !inputs.seccomp_profile.empty())
+    return std::nullopt;
+  return bits_of(effective_capabilities(host));
 }
 
 oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user) {

@@ -17,6 +17,7 @@ struct SecurityOptions {
   bool unconfined = false;      // seccomp=unconfined
   std::string seccomp_profile;  // JSON text
   std::string apparmor;         // "" = default, "unconfined"
+  bool nested = false;          // an engine runs inside
 };
 // Error{invalid_argument} "invalid --security-opt …".
 SecurityOptions parse_security_options(const HostConfig& host, bool no_new_privileges_default);

@@ -149,6 +149,29 @@ std::vector<UniqueFd> ContainerCgroup::open_procs() const {
   return out;
 }
 
+std::vector<UniqueFd> ContainerCgroup::open_procs(const std::map<std::string, std::string>& below) const {
+  std::map<std::string, std::string> paths;  // hierarchy → cgroup
+  for (const auto& [controller, path] : below) {
+    const auto hierarchy = layout_.hierarchies().find(controller);
+    if (hierarchy == layout_.hierarchies().end())
+      fail(ErrorKind::invalid_argument, "controller \"{}\": this host has no hierarchy of its own for it",
+           printable(controller));
+    const std::string whole = path_ + "/" + path;
+    check_cgroup_path(whole);
+    if (!paths.emplace(hierarchy->second, whole).second && paths[hierarchy->second] != whole)
+      fail(ErrorKind::invalid_argument, "controller \"{}\": shares its hierarchy with one that has another path",
+           printable(controller));
+  }
+  std::vector<UniqueFd> out;
+  for (const auto& hierarchy : used_hierarchies(layout_)) {
+    const auto other = paths.find(hierarchy);
+    const std::string directory = hierarchy + (other == paths.end() ? path_ : other->second);
+    if (::access(directory.c_str(), F_OK) != 0) fail(ErrorKind::not_found, "there is no cgroup {}", directory);
+    out.push_back(CgroupDirectory::require(directory).open_for_writing("cgroup.procs"));
+  }
+  return out;
+}
+
 UniqueFd ContainerCgroup::open_directory() const {
   if (layout_.version() != CgroupVersion::v2) return {};
   UniqueFd directory(::open((layout_.unified() + path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -96,6 +96,9 @@ class ContainerCgroup {
   // "0". Since Linux 5.5 that takes no lock that stops every fork and exec of the host, as cgroup.procs does, and waits
   // for no RCU grace period (cgroup_moves.hpp). Empty on v2.
   std::vector<UniqueFd> open_procs() const;
+  // v1 and hybrid: the same, in cgroups below it for the hierarchies of some controllers ("cpu" → "sub").
+  // Error{invalid_argument} names a controller without a hierarchy (v2: every one), {not_found} a cgroup.
+  std::vector<UniqueFd> open_procs(const std::map<std::string, std::string>& below) const;
   // For CLONE_INTO_CGROUP. v2: the directory; empty on v1 and hybrid.
   UniqueFd open_directory() const;
   // Puts a process (with all its threads) in, in every hierarchy.

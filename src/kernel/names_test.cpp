@@ -45,6 +45,8 @@ TEST(Process, IsKnownByNumberAndStartTime) {
   siginfo_t info = {};
   ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);
   EXPECT_EQ(process_stat(child)->state, 'Z');
+  EXPECT_FALSE(process_stat(child)->executed);
+  EXPECT_TRUE(stat->executed);
   const UniqueFd pidfd = open_process(child, process_stat(child)->start_time);
   ::waitpid(child, nullptr, 0);
   EXPECT_EQ(process_stat(child), std::nullopt);

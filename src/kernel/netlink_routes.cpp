@@ -74,6 +74,7 @@ bool deliver_locally(NetlinkSocket& socket, Family family, const LocalDelivery& 
     throw;
   }
   for (const bool own_packets : {true, false}) {
+    if (own_packets && delivery.sent_here) continue;
     NetlinkBatch rule;
     put_rule(rule, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, family, delivery, own_packets);
     execute_unless(socket, std::move(rule), what, {EEXIST});

@@ -13,11 +13,12 @@ namespace bryo::kernel {
 
 // Packets with this mark that come in by an interface are delivered to this host, whatever their destination: the way
 // to sockets with IP_TRANSPARENT. What this host itself sends is routed as ever, marked or not (a reply may inherit the
-// mark: net.ipv4.fwmark_reflect; the check of source addresses may use it: src_valid_mark).
+// mark: net.ipv4.fwmark_reflect; the check of source addresses may use it: src_valid_mark), unless `sent_here`.
 struct LocalDelivery {
   std::uint32_t mark = 0;
   std::uint32_t table = 0;     // ours alone
   std::uint32_t priority = 0;  // of two rules: this number and the next
+  bool sent_here = false;      // the same for marked packets of this host: the other end is a program here, too
 };
 // One that is there already is no error. Brings the loopback interface up. false: the kernel has no such family.
 bool deliver_locally(NetlinkSocket& socket, Family family, const LocalDelivery& delivery);

@@ -67,17 +67,17 @@ void enter_new_netns() {
   if (::unshare(CLONE_NEWNET) != 0) fail_errno("make a network namespace (unshare CLONE_NEWNET)");
 }
 
-UniqueFd enter_kept_netns(const std::string& file) {
+KeptNetns enter_kept_netns(const std::string& file) {
   UniqueFd kept(::open(file.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!kept) fail_errno("open {}", file);
   if (::ioctl(kept.get(), NS_GET_NSTYPE) == CLONE_NEWNET) {
     if (::setns(kept.get(), CLONE_NEWNET) != 0) fail_errno("enter the network namespace {} (setns)", file);
-    return kept;
+    return {std::move(kept), false};
   }
   enter_new_netns();
   if (::mount("/proc/thread-self/ns/net", file.c_str(), nullptr, MS_BIND, nullptr) != 0)
     fail_errno("keep the network namespace at {} (mount)", file);
-  return open_own_netns();
+  return {open_own_netns(), true};
 }
 
 void run_in_netns(int netns_fd, const std::function<void()>& errand) {

@@ -27,7 +27,11 @@ void enter_new_netns();
 // The namespace that is kept at this file (a mount of it, as `ip netns` keeps them), or a new one that is kept there
 // from now on. The calling thread is in it afterwards. The mount is seen in the caller's mount namespace only as far as
 // its propagation goes.
-UniqueFd enter_kept_netns(const std::string& file);
+struct KeptNetns {
+  UniqueFd fd;
+  bool fresh = false;  // it was not there before
+};
+KeptNetns enter_kept_netns(const std::string& file);
 // Whether two descriptors name one namespace.
 bool same_netns(int a, int b);
 

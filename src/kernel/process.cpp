@@ -22,9 +22,13 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   const std::size_t name_end = line.rfind(')');
   if (name_end == std::string_view::npos) return std::nullopt;
   const auto fields = split(trim(line.substr(name_end + 1)), ' ');
+  constexpr std::size_t kFlags = 9 - 3;
   constexpr std::size_t kStartTime = 22 - 3;
+  // PF_FORKNOEXEC of the kernel's linux/sched.h.
+  constexpr std::uint64_t kForkedOnly = 0x40;
   if (fields.size() <= kStartTime || fields[0].empty()) return std::nullopt;
-  return ProcessStat{fields[0][0], parse_integer<std::uint64_t>(fields[kStartTime]).value_or(0)};
+  return ProcessStat{fields[0][0], parse_integer<std::uint64_t>(fields[kStartTime]).value_or(0),
+                     (parse_integer<std::uint64_t>(fields[kFlags]).value_or(0) & kForkedOnly) == 0};
 }
 
 pid_t innermost_pid(pid_t pid) {

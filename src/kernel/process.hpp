@@ -13,6 +13,8 @@ namespace bryo::kernel {
 struct ProcessStat {
   char state = '?';              // 'R', 'S', 'Z', 'X' … of proc(5)
   std::uint64_t start_time = 0;  // clock ticks since boot; with the pid it names one process for ever
+  // Whether it has begun a program since it was forked.
+  bool executed = true;
   bool operator==(const ProcessStat&) const = default;
 };
 

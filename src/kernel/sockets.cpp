@@ -22,13 +22,14 @@ struct RawAddress {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-RawAddress raw_address(const IpAddress& address, std::uint16_t port) {
+RawAddress raw_address(const IpAddress& address, std::uint16_t port, unsigned zone = 0) {
   RawAddress raw;
   const auto bytes = address.bytes();
   if (address.is_v6()) {
     sockaddr_in6 v6{};
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
+    v6.sin6_scope_id = zone;
     std::memcpy(&v6.sin6_addr, bytes.data(), 16);
     std::memcpy(&raw.storage, &v6, sizeof(v6));
     raw.size = sizeof(v6);
@@ -98,9 +99,9 @@ UniqueFd bind_udp(const IpAddress& address, std::uint16_t port) {
   return fd;
 }
 
-UniqueFd connect_udp(const IpAddress& address, std::uint16_t port) {
+UniqueFd connect_udp(const IpAddress& address, std::uint16_t port, unsigned zone) {
   UniqueFd fd = make_socket(address, SOCK_DGRAM, "udp", port);
-  const RawAddress raw = raw_address(address, port);
+  const RawAddress raw = raw_address(address, port, zone);
   if (::connect(fd.get(), raw.get(), raw.size) != 0) fail_errno("connect udp {}", address.with_port(port));
   return fd;
 }

@@ -18,7 +18,8 @@ namespace bryo::kernel {
 UniqueFd listen_tcp(const IpAddress& address, std::uint16_t port);
 UniqueFd bind_udp(const IpAddress& address, std::uint16_t port);
 // A UDP socket that receives from this address and port only, bound to a port of the kernel's choice.
-UniqueFd connect_udp(const IpAddress& address, std::uint16_t port);
+// `zone`: index of the interface that a link-local address belongs to.
+UniqueFd connect_udp(const IpAddress& address, std::uint16_t port, unsigned zone = 0);
 // The connection is under way: wait until writable, then look at SO_ERROR.
 UniqueFd start_connect_tcp(const IpAddress& address, std::uint16_t port);
 // nullopt: nobody there now.

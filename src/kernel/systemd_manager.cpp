@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ UniqueFd connect_socket(const std::string& path) {
   return fd;
 }
 
+constexpr const char* kSystemManager = "/run/systemd/private";
+
 void wait_ready(int fd, short events, Clock::time_point deadline) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -63,6 +66,12 @@ void check(const BusMessage& answer, const std::string& what) {
 
 }  // namespace
 
+bool has_own_systemd() {
+  if (::geteuid() != 0) return true;
+  struct stat info = {};
+  return ::stat(kSystemManager, &info) == 0 && info.st_uid != 0;
+}
+
 struct SystemdManager::Address {
   std::string path;
   bool bus;
@@ -70,7 +79,7 @@ struct SystemdManager::Address {
 
 // The manager's own socket first: it needs no bus daemon.
 SystemdManager SystemdManager::connect_system() {
-  return connect_first({{"/run/systemd/private", false}, {"/run/dbus/system_bus_socket", true}});
+  return connect_first({{kSystemManager, false}, {"/run/dbus/system_bus_socket", true}});
 }
 
 SystemdManager SystemdManager::connect_user(const std::string& runtime_directory) {

@@ -13,6 +13,10 @@
 
 namespace bryo::kernel {
 
+// Whether the caller's units are those of a user's own manager: an ordinary user, or root of a user namespace in which
+// the host's root is nobody.
+bool has_own_systemd();
+
 // A connection to the manager itself, or to a bus. Blocking, with a deadline for every wait.
 class SystemdManager {
  public:

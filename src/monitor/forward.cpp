@@ -34,7 +34,9 @@ ForwardTargets ForwardTargets::parse(const PortForward& forward) {
   targets.first = ForwardTarget::parse(forward.target_address, forward.target_port);
   if (!forward.other_target_address.empty())
     targets.other = ForwardTarget::parse(forward.other_target_address, forward.target_port);
+  if (!forward.stand_in_source.empty()) targets.stand_in = ForwardTarget::parse(forward.stand_in_source, 0);
   targets.transparent = forward.transparent;
+  targets.mark = forward.mark;
   return targets;
 }
 

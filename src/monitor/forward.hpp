@@ -34,8 +34,10 @@ struct ForwardTarget {
 // Where the clients of one socket go.
 struct ForwardTargets {
   ForwardTarget first;
-  ForwardTarget other;  // of the other family; size 0: none
+  ForwardTarget other;     // of the other family; size 0: none
+  ForwardTarget stand_in;  // the source where the client's address cannot be had; size 0: the kernel's choice
   bool transparent = false;
+  std::uint32_t mark = 0;  // of connections with the client's address
   static ForwardTargets parse(const PortForward& forward);
   // By the client's family.
   const ForwardTarget& target_for(int family) const {

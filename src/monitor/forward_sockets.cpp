@@ -36,11 +36,13 @@ bool start_connect(const UniqueFd& socket, const ForwardTarget& target) {
 }
 
 // Port 0: of the kernel's choice, when it connects: ports of other connections can be used once more.
-UniqueFd connect_from(const sockaddr_storage& source, int type, const ForwardTarget& target, bool any_port) {
+UniqueFd connect_from(const sockaddr_storage& source, int type, const ForwardTarget& target, bool any_port,
+                      std::uint32_t mark) {
   UniqueFd socket = make_socket(type, target);
   if (!socket) return {};
   const bool v6 = target.family() == AF_INET6;
   if (!set_option(socket.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)) return {};
+  if (mark != 0 && ::setsockopt(socket.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) return {};
   sockaddr_storage from = source;
   if (any_port) {
     port_of(from) = 0;
@@ -87,10 +89,13 @@ UniqueFd ForwardSockets::connect(int type, const ForwardTargets& targets, const 
   const ForwardTarget& target = targets.target_for(source.ss_family);
   if (targets.transparent && may_appear(source, target)) {
     if (!port_taken)
-      if (UniqueFd socket = connect_from(source, type, target, false)) return socket;
-    if (UniqueFd socket = connect_from(source, type, target, true)) return socket;
+      if (UniqueFd socket = connect_from(source, type, target, false, targets.mark)) return socket;
+    if (UniqueFd socket = connect_from(source, type, target, true, targets.mark)) return socket;
   }
   UniqueFd socket = make_socket(type, target);
+  // When it cannot be bound, the kernel's choice does.
+  if (socket && targets.stand_in.size != 0 && targets.stand_in.family() == target.family())
+    ::bind(socket.get(), targets.stand_in.get(), targets.stand_in.size);
   if (!socket || !start_connect(socket, target)) return {};
   return socket;
 }

@@ -49,6 +49,11 @@ struct PortForward {
   std::string other_target_address;
   // Connect from the client's own address and port, where that is possible (forward_sockets.hpp).
   bool transparent = false;
+  // Of the packets of such connections (SO_MARK, socket(7)): by this the namespace's routes bring the answers back. 0:
+  // none.
+  std::uint32_t mark = 0;
+  // Connect from this address where the client's cannot be had; empty: the kernel's choice.
+  std::string stand_in_source;
 };
 
 // A forward's socket by what it is bound to.

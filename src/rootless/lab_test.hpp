@@ -61,12 +61,49 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// A question and the answer of such a server (RFC 1035): it says who asked it, and is otherwise the question.
+inline const std::string kQuestion("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01", 17);
+
+class NameServer {
+ public:
+  explicit NameServer(const std::string& address)
+      : name_(address), udp_(kernel::bind_udp(IpAddress::parse(address), 53)) {}
+  ~NameServer() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  NameServer(const NameServer&) = delete;
+  NameServer& operator=(const NameServer&) = delete;
+  void run() {
+    thread_ = std::thread([this] { serve(); });
+  }
+  std::atomic<bool> silent{false};
+
+ private:
+  void serve() {
+    char buffer[4096];
+    while (!stopping_) {
+      if (!readable(udp_.get(), 50)) continue;
+      const auto got = kernel::receive_datagram(udp_.get(), buffer, sizeof buffer);
+      if (!got || silent) continue;
+      buffer[2] = static_cast<char>(buffer[2] | 0x80);
+      const std::string answer = std::string(buffer, got->size) + name_;
+      kernel::send_datagram(udp_.get(), answer.data(), answer.size(), got->from, got->port);
+    }
+  }
+  std::string name_;
+  UniqueFd udp_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
 // Answers every datagram and every TCP connection's first bytes with "<peer's address>|<what came>".
 class EchoServer {
  public:
-  EchoServer(const std::string& address, std::uint16_t port)
+  enum class Only { both, tcp };
+  EchoServer(const std::string& address, std::uint16_t port, Only only = Only::both)
       : tcp_(kernel::listen_tcp(IpAddress::parse(address), port)),
-        udp_(kernel::bind_udp(IpAddress::parse(address), port)) {}
+        udp_(kernel::bind_udp(IpAddress::parse(address), only == Only::both ? port : 0)) {}
   ~EchoServer() {
     stopping_ = true;
     if (thread_.joinable()) thread_.join();
@@ -148,8 +185,8 @@ class Lab {
   explicit Lab(bool as_user) {
     prepare_host();
     if (as_user) become_user();
-    for (EchoServer* server : {other_v4.get(), other_v6.get(), other_dns.get(), resolver.get(), second_resolver.get()})
-      server->run();
+    for (EchoServer* server : {other_v4.get(), other_v6.get(), other_tcp53.get()}) server->run();
+    for (NameServer* server : {resolver.get(), second_resolver.get(), other_dns.get(), other_dns6.get()}) server->run();
     outside = std::make_unique<kernel::NetnsThread>();
     netns = kernel::make_netns();
     in([] {
@@ -174,6 +211,11 @@ class Lab {
     in([&] { answer = ask_udp(address, port, text, milliseconds); });
     return answer;
   }
+  // Which name server answers at this address; "timeout" when none does.
+  std::string who_answers(const std::string& dns, int milliseconds = kPatience) const {
+    const std::string answer = udp(dns, 53, kQuestion, milliseconds);
+    return answer.size() > kQuestion.size() ? answer.substr(kQuestion.size()) : answer;
+  }
   // A server in the host's namespace.
   std::unique_ptr<EchoServer> serve(const std::string& address, std::uint16_t port) const {
     std::unique_ptr<EchoServer> server;
@@ -195,7 +237,8 @@ class Lab {
   std::unique_ptr<kernel::NetnsThread> outside;
   UniqueFd netns;
   static constexpr std::uint16_t kPort = 8080;
-  std::unique_ptr<EchoServer> other_v4, other_v6, other_dns, resolver, second_resolver;
+  std::unique_ptr<EchoServer> other_v4, other_v6, other_tcp53;
+  std::unique_ptr<NameServer> resolver, second_resolver, other_dns, other_dns6;
 
  private:
   static void must(bool done, const char* what) {
@@ -248,10 +291,12 @@ class Lab {
     kernel::run_in_netns(other.get(), [&] {
       other_v4 = std::make_unique<EchoServer>(kOther, kPort);
       other_v6 = std::make_unique<EchoServer>(kOther6, kPort);
-      other_dns = std::make_unique<EchoServer>(kOther, 53);
+      other_dns = std::make_unique<NameServer>(kOther);
+      other_tcp53 = std::make_unique<EchoServer>(kOther, 53, EchoServer::Only::tcp);
+      other_dns6 = std::make_unique<NameServer>(kOther6);
     });
-    resolver = std::make_unique<EchoServer>("127.0.0.53", 53);
-    second_resolver = std::make_unique<EchoServer>("127.0.0.54", 53);
+    resolver = std::make_unique<NameServer>("127.0.0.53");
+    second_resolver = std::make_unique<NameServer>("127.0.0.54");
   }
 
   // Root in a user namespace that knows one uid and one gid: the least that anybody can have.

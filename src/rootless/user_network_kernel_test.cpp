@@ -146,14 +146,38 @@ TEST_P(UserNetworkTest, NamesAreAskedWhereTheHostAsksNow) {
   in_lab([](Lab& lab) {
     auto network = lab.start();
     const std::string dns = network.facts().dns;
-    EXPECT_EQ(lab.udp(dns, 53, "query"), "127.0.0.1|query");
-    EXPECT_EQ(lab.tcp(dns, 53, "query"), "127.0.0.1|query");
-    EXPECT_EQ(lab.tcp(dns, 54, "query"), "refused");
+    EXPECT_EQ(lab.who_answers(dns), "127.0.0.53");
+    EXPECT_EQ(lab.who_answers(network.facts().dns6), "127.0.0.53");
+    EXPECT_EQ(lab.tcp(dns, 54), "refused");
     // Another server, by a new file that takes the old one's name.
-    lab.resolver.reset();
     lab::write_file(lab.directory + "/new", "search example.org\nnameserver 127.0.0.54\n");
     std::filesystem::rename(lab.directory + "/new", lab.options.resolv_conf);
-    EXPECT_TRUE(eventually([&] { return lab.udp(dns, 53, "again", 200) == "127.0.0.1|again"; }));
+    EXPECT_TRUE(eventually([&] { return lab.who_answers(dns) == "127.0.0.54"; }));
+    network.stop();
+  });
+}
+
+TEST_P(UserNetworkTest, NamesAreAskedOverTcpToo) {
+  in_lab([](Lab& lab) {
+    lab::write_file(lab.options.resolv_conf, "nameserver " + std::string(kOther) + "\n");
+    auto network = lab.start();
+    EXPECT_EQ(lab.tcp(network.facts().dns, 53), std::string(kHost) + "|hello");
+    network.stop();
+  });
+}
+
+TEST_P(UserNetworkTest, AServerThatIsSilentOrGoneIsNotTheLast) {
+  in_lab([](Lab& lab) {
+    // Nobody there; no route; silent; an IPv6 one, that answers.
+    lab::write_file(lab.options.resolv_conf,
+                    "nameserver 127.0.0.99\nnameserver 127.0.0.53\nnameserver " + std::string(kOther6) + "\n");
+    lab.resolver->silent = true;
+    auto network = lab.start();
+    const std::string dns = network.facts().dns;
+    EXPECT_EQ(lab.who_answers(dns), kOther6);
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(lab.who_answers(dns), kOther6);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(1000)) << "it is asked first now";
     network.stop();
   });
 }

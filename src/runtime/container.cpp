@@ -225,6 +225,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   context.mounts = mounts;
   context.filesystems = filesystems;
   context.become_root = maps_root(plan.maps);
+  context.may_set_groups = context.become_root || may_set_groups_here();
   context.clone_flags = new_namespaces(plan, false);
   context.late_namespaces = static_cast<int>(new_namespaces(plan, true));
   context.joins = joins.list();

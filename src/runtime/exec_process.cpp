@@ -84,6 +84,7 @@ ExecProcess ExecProcess::start(const ExecPlan& plan, int init_pidfd, const ExecI
   context.init_pidfd = init_pidfd;
   context.join_flags = join_flags(plan);
   context.become_root = (context.join_flags & CLONE_NEWUSER) != 0;
+  context.may_set_groups = context.become_root || may_set_groups_here();
   child_inputs.keep(init_pidfd);
   child_inputs.keep(pair.child.get());
   child_inputs.ready();

@@ -5,7 +5,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
@@ -145,6 +148,12 @@ void set_oom_score(pid_t pid, const ProcessPlan& process, std::vector<std::strin
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size())) return;
   warnings.push_back(Error::from_errno(errno, fmt::format("set oom_score_adj to {}", text)).message());
+}
+
+bool may_set_groups_here() {
+  const UniqueFd file(::open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC));
+  std::array<char, 8> text{};
+  return !file || ::read(file.get(), text.data(), text.size()) < 4 || std::string_view(text.data(), 4) != "deny";
 }
 
 std::uint32_t host_id(const std::string& map, std::uint32_t inside) {

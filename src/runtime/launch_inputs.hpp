@@ -53,6 +53,9 @@ class ChildInputs {
   UniqueFd null_device_;
 };
 
+// Whether our own user namespace lets somebody set groups: not one that was made without rights (user_namespaces(7)).
+bool may_set_groups_here();
+
 // A pipe belongs to whoever may open /dev/stdout again: the program's user, as the host counts. Other files stay.
 void own_pipes(const ChildStdio& stdio, std::uint32_t host_uid);
 

@@ -66,8 +66,9 @@ struct PlanOptions {
 };
 
 // The maps of a user namespace that is joined by path, written into the spec when it names none: what else needs them
-// (devices, volumes, the owner of /dev) reads them there. Asks the kernel, so it comes before make_plan.
-void complete_mappings(oci::RuntimeSpec& spec);
+// (devices, volumes, the owner of /dev) reads them there. Asks the kernel, so it comes before make_plan. True when it
+// has written something.
+bool complete_mappings(oci::RuntimeSpec& spec);
 
 // Directories of resctrl that were made for this container: what `delete` removes.
 std::vector<std::string> resctrl_leftovers(const oci::RuntimeSpec& spec, const std::string& resctrl,

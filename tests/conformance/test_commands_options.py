@@ -203,6 +203,20 @@ def test_exec_into_a_cgroup_below(running):
     assert running("exec", "--cgroup", "../..", "box", "true").status != 0
 
 
+def test_exec_into_cgroups_of_some_controllers(running):
+    """runc's form for v1: one path for each controller named, the container's own for the rest."""
+    if not os.path.isdir("/sys/fs/cgroup/pids/box"):
+        pytest.skip("the pids controller is not in a v1 hierarchy here")
+    os.makedirs("/sys/fs/cgroup/pids/box/few", exist_ok=True)
+    os.makedirs("/sys/fs/cgroup/freezer/box/cold", exist_ok=True)
+    shown = running.ok("exec", "--cgroup", "pids:few", "--cgroup", "freezer:/cold/", "box", "cat", "/proc/self/cgroup").out
+    places = {controller: path for _, controllers, path in (line.split(":", 2) for line in shown.split()) for controller in controllers.split(",")}
+    assert places["pids"] == "/box/few" and places["freezer"] == "/box/cold" and places["memory"] == "/box"
+    for wrong in (["pids:none"], ["nonsense:few"], ["pids:few", "pids:none"], ["pids:few", "cold"], ["pids:few:x"], ["pids:../.."]):
+        refused = running("exec", *[word for text in wrong for word in ("--cgroup", text)], "box", "true")
+        assert refused.status in (1, 255) and "cgroup" in refused.err.lower(), refused
+
+
 def test_exec_into_a_paused_container(running):
     running.ok("pause", "box")
     assert running("exec", "box", "true").status == 255

@@ -126,6 +126,7 @@ def test_a_size_that_the_image_does_not_need_is_not_spent(auto):
 
 
 @pytest.mark.bryo_only
+@pytest.mark.needs_root("--userns=host is the engine's own map")
 def test_auto_as_the_daemons_default(make_daemon, etc):
     etc.user("bryo", 1_000_000, 1_000_000)
     daemon = make_daemon("--userns=auto").start()

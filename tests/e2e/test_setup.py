@@ -72,7 +72,7 @@ def tree(*roots):
     return found
 
 
-def setup(account, directory, *flags, **options):
+def run_setup(account, directory, *flags, **options):
     return account.run(directory / "bin/bryo", "setup", *flags, **options)
 
 
@@ -109,7 +109,7 @@ class Engine:
 def test_from_the_archive_to_a_container_and_back(penguin, unpacked):
     archive = image(penguin)
     before = tree(penguin.home, penguin.runtime)
-    ran = setup(penguin, unpacked)
+    ran = run_setup(penguin, unpacked)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     home = penguin.home
     assert f"start the engine with\n  {home}/.local/bin/bryod\n" in ran.stdout and f"export PATH={home}/.local/bin:$PATH" in ran.stdout
@@ -136,7 +136,7 @@ def test_from_the_archive_to_a_container_and_back(penguin, unpacked):
 def test_purge_takes_the_images_too(penguin, unpacked):
     archive = image(penguin)
     before = tree(penguin.home, penguin.runtime)
-    assert setup(penguin, unpacked).returncode == 0
+    assert run_setup(penguin, unpacked).returncode == 0
     engine = Engine(penguin)
     engine.bryo("import", str(archive), "busybox")
     engine.bryo("run", "--name", "one", "busybox", "id")
@@ -152,15 +152,15 @@ def test_purge_takes_the_images_too(penguin, unpacked):
 
 
 def test_setup_twice_changes_nothing(penguin, unpacked):
-    assert setup(penguin, unpacked).returncode == 0
+    assert run_setup(penguin, unpacked).returncode == 0
     first = tree(penguin.home)
     stamps = {path: path.stat().st_mtime_ns for path in (penguin.home / ".local/bin").iterdir()}
-    assert setup(penguin, unpacked).returncode == 0
+    assert run_setup(penguin, unpacked).returncode == 0
     assert penguin.run(penguin.home / ".local/bin/bryo", "setup").returncode == 0  # the installed one, too
     assert tree(penguin.home) == first
     assert {path: path.stat().st_mtime_ns for path in (penguin.home / ".local/bin").iterdir()} == stamps
-    assert setup(penguin, unpacked, "--uninstall").returncode == 0
-    again = setup(penguin, unpacked, "--uninstall")
+    assert run_setup(penguin, unpacked, "--uninstall").returncode == 0
+    again = run_setup(penguin, unpacked, "--uninstall")
     assert again.returncode == 0 and "Nothing to take back" in again.stdout
 
 
@@ -169,18 +169,18 @@ def test_files_of_others_stay(penguin, unpacked):
     penguin.run("mkdir", "-p", other.parent, check=True)
     penguin.run("sh", "-c", f"echo mine > {other}", check=True)
     before = tree(penguin.home)
-    ran = setup(penguin, unpacked)
+    ran = run_setup(penguin, unpacked)
     assert ran.returncode == 1 and str(other) in ran.stderr and "did not make them" in ran.stderr
     assert tree(penguin.home) == before
 
 
 def test_a_unit_that_the_user_changed_stays(penguin, unpacked):
-    assert setup(penguin, unpacked).returncode == 0
+    assert run_setup(penguin, unpacked).returncode == 0
     unit = penguin.home / ".config/systemd/user/bryo.service"
     unit.write_text(unit.read_text() + "# mine\n")
-    ran = setup(penguin, unpacked)
+    ran = run_setup(penguin, unpacked)
     assert ran.returncode == 0 and f"{unit} was changed" in ran.stderr and unit.read_text().endswith("# mine\n")
-    ran = setup(penguin, unpacked, "--uninstall")
+    ran = run_setup(penguin, unpacked, "--uninstall")
     assert ran.returncode == 0 and f"{unit} was changed" in ran.stderr
     assert unit.exists() and not (penguin.home / ".local/bin").exists()
 
@@ -188,11 +188,11 @@ def test_a_unit_that_the_user_changed_stays(penguin, unpacked):
 def test_a_host_that_lacks_something_gets_nothing(penguin, unpacked):
     Path("/etc/subuid").write_text("")
     before = tree(penguin.home)
-    ran = setup(penguin, unpacked)
+    ran = run_setup(penguin, unpacked)
     assert ran.returncode == 1 and "Nothing was installed" in ran.stderr and "usermod --add-subuids" in ran.stdout
     assert tree(penguin.home) == before
-    assert setup(penguin, unpacked, "--skip-check").returncode == 0
-    assert setup(penguin, unpacked, "--uninstall").returncode == 0
+    assert run_setup(penguin, unpacked, "--skip-check").returncode == 0
+    assert run_setup(penguin, unpacked, "--uninstall").returncode == 0
     assert tree(penguin.home) == before
 
 
@@ -202,23 +202,23 @@ def test_docker_context(penguin, unpacked, before):
     if before:
         penguin.run("mkdir", config.parent, check=True)
         penguin.run("sh", "-c", f"""echo '{{"currentContext": "{before}", "auths": {{}}}}' > {config}""", check=True)
-    assert setup(penguin, unpacked).returncode == 0
+    assert run_setup(penguin, unpacked).returncode == 0
     assert not config.exists() if before is None else json.loads(config.read_text())["currentContext"] == before
-    ran = setup(penguin, unpacked, "--use-context")
+    ran = run_setup(penguin, unpacked, "--use-context")
     assert ran.returncode == 0 and json.loads(config.read_text())["currentContext"] == "bryo"
     listed = penguin.run("docker", "context", "ls", "--format", "{{.Name}} {{.Current}} {{.DockerEndpoint}}")
     assert f"bryo true unix://{penguin.runtime}/bryo/bryo.sock" in listed.stdout.splitlines()
-    assert setup(penguin, unpacked, "--uninstall").returncode == 0
+    assert run_setup(penguin, unpacked, "--uninstall").returncode == 0
     assert json.loads(config.read_text()).get("currentContext") == before
     assert "bryo" not in penguin.run("docker", "context", "ls", "--format", "{{.Name}}").stdout.split()
 
 
 def test_another_prefix(penguin, unpacked):
     prefix = penguin.home / "my programs"
-    assert setup(penguin, unpacked, "--prefix", prefix).returncode == 0
+    assert run_setup(penguin, unpacked, "--prefix", prefix).returncode == 0
     assert {file.name for file in (prefix / "bin").iterdir()} == PROGRAMS
     assert f'ExecStart="{prefix}/bin/bryod" $BRYO_OPTS\n' in (penguin.home / ".config/systemd/user/bryo.service").read_text()
-    ran = setup(penguin, unpacked)
+    ran = run_setup(penguin, unpacked)
     assert ran.returncode == 1 and f"installed below {prefix}" in ran.stderr
     assert penguin.run(prefix / "bin/bryo", "setup", "--uninstall").returncode == 0
     assert not prefix.exists()
@@ -227,7 +227,7 @@ def test_another_prefix(penguin, unpacked):
 def test_root_says_for_whom(penguin, unpacked):
     ran = subprocess.run([unpacked / "bin/bryo", "setup"], capture_output=True, text=True)
     assert ran.returncode == 1 and "--system" in ran.stderr
-    ran = setup(penguin, unpacked, "--system")
+    ran = run_setup(penguin, unpacked, "--system")
     assert ran.returncode == 1 and "sudo" in ran.stderr
 
 
@@ -277,7 +277,7 @@ def test_the_archive(packages):
 def test_the_package_of_debian(packages):
     fields = subprocess.run(["dpkg-deb", "--field", packages["deb"]], check=True, capture_output=True, text=True).stdout
     depends = next(line for line in fields.splitlines() if line.startswith("Depends:"))
-    assert "uidmap" in depends and "libc6 (>=" in depends and "libssl3 (>=" in depends
+    assert "uidmap" in depends and "libc6 (>=" in depends and "libssl3" in depends
     listing = subprocess.run(["dpkg-deb", "--contents", packages["deb"]], check=True, capture_output=True, text=True).stdout
     for path in ("./usr/bin/bryod", "./etc/apparmor.d/bryo", "./lib/systemd/system/bryo.socket", "./usr/lib/systemd/user/bryo.service"):
         assert f" {path}\n" in listing, path

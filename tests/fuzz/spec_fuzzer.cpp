@@ -1,4 +1,4 @@
-// For libFuzzer (clang, -DBRYO_FUZZ=ON): build/…/bin/spec_fuzzer tests/fuzz/corpus
+// For libFuzzer (the preset "fuzz"; README.md says how it is run).
 #include <cstddef>
 #include <cstdint>
 

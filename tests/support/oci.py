@@ -68,6 +68,8 @@ class Outcome:
     def __str__(self):
         return f"{' '.join(self.command)}: exit status {self.status}\n{self.all}"
 
+    __repr__ = __str__
+
 
 class Runtime:
     """`runtime("state", "box")` gives an Outcome; `runtime.ok(…)` checks that it succeeded."""

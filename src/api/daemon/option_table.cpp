@@ -189,6 +189,12 @@ constexpr Option kTable[] = {
      "Log level: debug, info, warn, error, fatal (default info)"},
     {"experimental", 0, "experimental", K::boolean, [](O& o, S v) { o.engine.experimental = parse_bool(v); },
      "Experimental features"},
+    {"user-network", 0, "user-network", K::text,
+     [](O& o, S v) { o.user_network.driver = rootless::parse_network_driver(v); },
+     "Without root, what connects containers with the host's network: builtin, pasta, slirp4netns (default builtin)"},
+    {"allow-host-port", 0, "allow-host-ports", K::list,
+     [](O& o, S v) { o.user_network.host_ports.push_back(static_cast<std::uint16_t>(parse_number(v, 1, 65535))); },
+     "Without root, a port of the host's loopback that containers reach at host.docker.internal"},
     {"trace-starts", 0, "trace-starts", K::text, [](O& o, S v) { o.engine.trace_directory = v; },
      "Directory for one file of timed steps for each container start"},
 

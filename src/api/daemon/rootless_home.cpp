@@ -68,14 +68,14 @@ void become_namespace_root(const std::string& exec_root, const std::vector<std::
 }
 
 RootlessHome::RootlessHome(const std::string& exec_root, rootless::UserNetworkOptions network)
-    : options_(std::move(network)) {
+    : exec_root_(exec_root), options_(std::move(network)) {
   make_private_directory(exec_root);
   // First, while there is one thread, and before the processes that shall be there too.
   facts_.cgroups = std::make_shared<rootless::CgroupHome>(exec_root);
   if (!kernel::owned_by_own_user_namespace(kOwnMounts)) kernel::enter_new_mount_namespace(MS_SLAVE);
   // rootlesskit, a container: somebody has made a network for us, and it is the only one that we can reach.
   if (kernel::owned_by_own_user_namespace(kOwnNetwork)) return;
-  connect(exec_root);
+  connect();
   stopping_.reset(::eventfd(0, EFD_CLOEXEC));
   if (!stopping_) fail_errno("make an eventfd");
   watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
@@ -83,16 +83,25 @@ RootlessHome::RootlessHome(const std::string& exec_root, rootless::UserNetworkOp
 
 RootlessHome::~RootlessHome() {
   watcher_.request_stop();
-  if (stopping_) ::eventfd_write(stopping_.get(), 1);
+  if (!stopping_) return;
+  ::eventfd_write(stopping_.get(), 1);
+  watcher_.join();
+  // Without containers nobody needs the way out, nor could the next bryod find this namespace again.
+  if (network_ && survivor(exec_root_) < 0) network_->stop();
 }
 
-void RootlessHome::connect(const std::string& exec_root) {
+void RootlessHome::connect() {
   facts_.outside = std::make_shared<kernel::NetnsThread>();
-  netns_ = kernel::enter_kept_netns(exec_root + "/netns");
-  options_.state_directory = exec_root + "/network";
+  kernel::KeptNetns kept = kernel::enter_kept_netns(exec_root_ + "/netns");
+  netns_ = std::move(kept.fd);
+  options_.state_directory = exec_root_ + "/network";
   make_private_directory(options_.state_directory);
   try {
     network_ = rootless::UserNetwork::adopt(options_.state_directory);
+    if (network_ && kept.fresh) {
+      network_->stop();  // of a namespace that nobody is in any more
+      network_.reset();
+    }
     if (!network_) network_ = rootless::UserNetwork::start(options_, netns_.get(), *facts_.outside);
   } catch (const Error& error) {
     log::warning("Containers reach each other, but nothing outside: {}", error.message());
@@ -121,12 +130,6 @@ void RootlessHome::watch(const std::stop_token& stop) {
       std::this_thread::sleep_for(kRestartPause);
     }
   }
-}
-
-void RootlessHome::stop_network() {
-  const std::lock_guard lock(mutex_);
-  if (network_) network_->stop();
-  network_.reset();
 }
 
 }  // namespace bryo::daemon

@@ -24,19 +24,19 @@ class RootlessHome {
  public:
   // Afterwards the calling thread, and what it starts, is in the engine's network namespace.
   RootlessHome(const std::string& exec_root, rootless::UserNetworkOptions network);
+  // The user-mode network stays as long as a container runs.
   ~RootlessHome();
   RootlessHome(const RootlessHome&) = delete;
   RootlessHome& operator=(const RootlessHome&) = delete;
 
   // What the engine wants to know.
   const engine::Rootless& facts() const { return facts_; }
-  // Ends the user-mode network: when no container needs it any more.
-  void stop_network();
 
  private:
-  void connect(const std::string& exec_root);
+  void connect();
   void watch(const std::stop_token& stop);
 
+  const std::string exec_root_;
   rootless::UserNetworkOptions options_;
   engine::Rootless facts_;
   std::mutex mutex_;

@@ -92,10 +92,11 @@ int run_port(Context& context, const Arguments& arguments) {
 
 }  // namespace
 
-const Command kPort = {.names = "port|container port",
-                       .usage = "CONTAINER [PRIVATE_PORT[/PROTO]] | add|rm CONTAINER [[HOST_IP:]HOST_PORT:]PORT[/PROTO]...",
-                       .summary = "Show, add or remove published ports of a container",
-                       .minimum = 1,
-                       .run = run_port};
+const Command kPort = {
+    .names = "port|container port",
+    .usage = "CONTAINER [PRIVATE_PORT[/PROTO]] | add|rm CONTAINER [[HOST_IP:]HOST_PORT:]PORT[/PROTO]...",
+    .summary = "Show, add or remove published ports of a container",
+    .minimum = 1,
+    .run = run_port};
 
 }  // namespace bryo::cli

@@ -50,7 +50,8 @@ std::vector<WantedFile> program_files(const SetupPlaces& places, const std::stri
     auto content = read_whole_file(fmt::format("{}/{}", source, program));
     if (!content)
       fail(ErrorKind::not_found,
-           "{}/{} is not there: bryo setup installs the programs that lie beside it. Unpack Bryo's archive again, and run "
+           "{}/{} is not there: bryo setup installs the programs that lie beside it. Unpack Bryo's archive again, and "
+           "run "
            "bin/bryo setup of it",
            source, program);
     files.push_back({fmt::format("{}/{}", places.programs, program), std::move(*content), kProgramMode});

@@ -140,8 +140,11 @@ TEST(Places, OfAUser) {
 }
 
 TEST(Places, FollowTheDesktopSpecification) {
-  const std::map<std::string, std::string> set{{"HOME", "/home/a"},      {"XDG_CONFIG_HOME", "/c"}, {"XDG_DATA_HOME", "/d"},
-                                               {"XDG_STATE_HOME", "/s"}, {"DOCKER_CONFIG", "/k"}};
+  const std::map<std::string, std::string> set{{"HOME", "/home/a"},
+                                               {"XDG_CONFIG_HOME", "/c"},
+                                               {"XDG_DATA_HOME", "/d"},
+                                               {"XDG_STATE_HOME", "/s"},
+                                               {"DOCKER_CONFIG", "/k"}};
   const auto places = user_places(7, "/p/", [&](const char* name) {
     const auto found = set.find(name);
     return found == set.end() ? std::string() : found->second;

@@ -16,6 +16,7 @@
 #include "base/strings.hpp"
 #include "kernel/child_process.hpp"
 #include "kernel/files.hpp"
+#include "kernel/netlink_routes.hpp"
 #include "kernel/netns.hpp"
 #include "kernel/raw.hpp"
 #include "kernel/user_namespace.hpp"
@@ -28,6 +29,8 @@ namespace bryo::rootless::command {
 namespace {
 
 constexpr std::chrono::milliseconds kRestartPause{500};
+// Other numbers than bryod's, which may run inside (network/transparent_routes.cpp).
+constexpr kernel::LocalDelivery kTransparent{0x62727972, 0x62727972, 6270, true};
 
 // The user-mode network's process, started again when it ends.
 class KeptNetwork final : public monitor::EventHandler {
@@ -83,8 +86,13 @@ class HelperProcess final : public monitor::EventHandler {
   void add(const Message& message);
 
   const HelperStart& start_;
+  // Lets published ports show the clients' own addresses inside, where the kernel can.
+  void make_transparent();
+
   monitor::EventLoop loop_;
   std::unique_ptr<KeptNetwork> network_;
+  NetworkState state_;
+  bool transparent_ = false;
   std::map<int, std::vector<std::unique_ptr<monitor::Forwards>>> forwards_;  // by port
 };
 
@@ -93,20 +101,35 @@ void HelperProcess::run() {
   kernel::allow_inspection();
   // The host's files, but a namespace where the network's processes may mount for their confinement.
   kernel::enter_new_mount_namespace(MS_SLAVE);
-  NetworkState state;
   if (start_.options.network == NetworkKind::user_mode) {
     UserNetworkOptions options = start_.options.user_network;
     options.state_directory = start_.network_directory;
     kernel::try_make_directory(AT_FDCWD, options.state_directory, 0700);
     network_ = std::make_unique<KeptNetwork>(loop_, std::move(options), start_.netns, start_.again);
-    state = {network_->facts().dns, network_->facts().address};
+    state_ = {network_->facts().dns, network_->facts().address};
   }
   if (const int result = kernel::raw::setns(start_.netns, CLONE_NEWNET); result < 0)
     throw Error::from_errno(-result, "enter the command's network namespace (setns)");
-  start_.parent.send("network", json::serialize(json::encode(state)));
+  if (start_.options.port_driver != PortDriver::none) make_transparent();
+  start_.parent.send("network", json::serialize(json::encode(state_)));
   loop_.add(start_.parent.socket(), EPOLLIN, *this);
   loop_.run();
   if (network_) network_->stop();
+}
+
+// A server inside sees a client that is no address of its namespace, and would answer it through the user-mode network.
+// So our connections are marked, what a listening socket accepts has their mark (net.ipv4.tcp_fwmark_accept), and
+// marked packets stay inside.
+void HelperProcess::make_transparent() {
+  try {
+    if (!kernel::set_net_sysctl("ipv4/tcp_fwmark_accept", "1")) return;
+    kernel::NetlinkSocket socket(NETLINK_ROUTE);
+    for (const auto family : {kernel::Family::v4, kernel::Family::v6})
+      kernel::deliver_locally(socket, family, kTransparent);
+    transparent_ = true;
+  } catch (const Error& error) {
+    log::warning("Published ports do not show the addresses of their clients: {}", error.message());
+  }
 }
 
 void HelperProcess::on_events(std::uint32_t) {
@@ -137,6 +160,10 @@ void HelperProcess::add(const Message& message) {
   forward.socket.reset(kernel::raw::duplicate(message.descriptor.get(), 3));
   forward.target_address = wanted.address;
   forward.target_port = wanted.port;
+  // Only TCP hands a connection's mark, and the address that the client connected to, to the answers.
+  forward.transparent = transparent_ && wanted.tcp;
+  forward.mark = kTransparent.mark;
+  if (wanted.tcp) forward.stand_in_source = state_.address;
   made->add(std::move(forward));
   forwards_[wanted.id].push_back(std::move(made));
 }

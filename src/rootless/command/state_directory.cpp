@@ -73,7 +73,9 @@ void StateDirectory::write_resolv_conf(const std::string& text) const {
 void StateDirectory::remove() const noexcept {
   try {
     remove_files({"child_pid", "api.sock", "resolv.conf", "netns", "network", "lock"});
-    if (kernel::read_directory(directory_.get()).empty()) kernel::unlink_at(parent_.get(), name_, AT_REMOVEDIR);
+    const auto there = kernel::try_stat_at(parent_.get(), name_);  // the child may have been faster
+    if (there && kernel::read_directory(directory_.get()).empty())
+      kernel::unlink_at(parent_.get(), name_, AT_REMOVEDIR);
   } catch (const std::exception& error) {
     log::warning("The state directory {} is not removed: {}", path_, error.what());
   }

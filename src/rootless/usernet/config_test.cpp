@@ -49,29 +49,41 @@ TEST(UsernetAddresses, AreThoseThatPeopleKnow) {
   EXPECT_EQ(user_network_addresses("10.0.2.9/24").network.str(), "10.0.2.0/24") << "of an address in it";
 }
 
+std::string host_servers(std::string_view text, const UserNetworkAddresses& addresses) {
+  return resolver_file(text, addresses, [](const std::string& name) { return name == "eth0" ? 4U : 0U; });
+}
+
 TEST(ResolverFile, KeepsNameServersOnly) {
   const auto addresses = user_network_addresses("10.0.2.0/24");
-  EXPECT_EQ(resolver_file("# by hand\nsearch a b\nnameserver 127.0.0.53\noptions edns0 trust-ad\n", addresses),
+  EXPECT_EQ(host_servers("# by hand\nsearch a b\nnameserver 127.0.0.53\noptions edns0 trust-ad\n", addresses),
             "nameserver 127.0.0.53\n");
-  EXPECT_EQ(resolver_file("nameserver\t192.0.2.1 \nnameserver 2001:db8::1\nnameserver fe80::1%eth0", addresses),
-            "nameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%eth0\n");
+  EXPECT_EQ(host_servers("nameserver\t192.0.2.1 \nnameserver 2001:db8::1\nnameserver fe80::1%eth0", addresses),
+            "nameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%4\n");
   EXPECT_EQ(
-      resolver_file("nameserver\nnameservers 192.0.2.1\n nameserver 192.0.2.1\nnameserver example.org\n", addresses),
+      host_servers("nameserver\nnameservers 192.0.2.1\n nameserver 192.0.2.1\nnameserver example.org\n", addresses),
       "");
-  EXPECT_EQ(resolver_file("", addresses), "");
+  EXPECT_EQ(host_servers("", addresses), "");
 }
 
 TEST(ResolverFile, OurOwnServerWouldBeALoop) {
   const auto addresses = user_network_addresses("10.0.2.0/24");
-  EXPECT_EQ(resolver_file("nameserver 10.0.2.3\nnameserver fd62:7279:6f00::3\nnameserver 192.0.2.1\n", addresses),
+  EXPECT_EQ(host_servers("nameserver 10.0.2.3\nnameserver fd62:7279:6f00::3\nnameserver 192.0.2.1\n", addresses),
             "nameserver 192.0.2.1\n");
 }
 
 TEST(ResolverFile, AsManyAsTheLibraryAsks) {
   const auto addresses = user_network_addresses("10.0.2.0/24");
-  EXPECT_EQ(resolver_file("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n",
-                          addresses),
+  EXPECT_EQ(host_servers("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n",
+                         addresses),
             "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\n");
+}
+
+TEST(ResolverFile, IsReadAsItWasWritten) {
+  EXPECT_EQ(
+      name_servers("nameserver 192.0.2.1\nnameserver fe80::1%4\n"),
+      (std::vector<NameServer>{{kernel::IpAddress::parse("192.0.2.1"), 0}, {kernel::IpAddress::parse("fe80::1"), 4}}));
+  EXPECT_EQ(name_servers(""), (std::vector<NameServer>{{kernel::IpAddress::parse("127.0.0.1"), 0}}))
+      << "resolv.conf(5)";
 }
 
 }  // namespace

@@ -21,13 +21,21 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// The directory, or the nearest one above it that there is.
-void watch_directory(int inotify, std::string directory) {
+// The directory, or the nearest one above it that there is: which one it was.
+std::string watch_nearest(int inotify, std::string directory) {
   constexpr std::uint32_t kChanges =
       IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-  while (::inotify_add_watch(inotify, directory.c_str(), kChanges) < 0) {
-    if (errno != ENOENT || directory == "/") return;
+  while (::inotify_add_watch(inotify, directory.c_str(), kChanges) < 0 && errno == ENOENT && directory != "/")
     directory = directory_of(directory);
+  return directory;
+}
+
+// What was made between the look at it and the watch above it raised no event: so, once more.
+void watch_directory(int inotify, const std::string& directory) {
+  std::string watched, now = watch_nearest(inotify, directory);
+  for (int i = 0; i < kMostLinks && now != watched; ++i) {
+    watched = now;
+    now = watch_nearest(inotify, directory);
   }
 }
 

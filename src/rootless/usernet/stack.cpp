@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -86,6 +87,8 @@ std::int64_t now_nanoseconds(void*) {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+std::int64_t now_milliseconds() { return now_nanoseconds(nullptr) / 1'000'000; }
+
 }  // namespace
 
 // libslirp's only timer sends router advertisements. Addresses and routes are static here, so it never fires, and an
@@ -115,6 +118,7 @@ Stack::Stack(const Config& config, UniqueFd tap)
     : tap_(std::move(tap)),
       writer_(tap_.get()),
       filter_(user_network_addresses(config.cidr), config.host_loopback, config.host_ports),
+      dns_(user_network_addresses(config.cidr), poll_, writer_),
       buffer_(kLargestFrame) {
   const SlirpConfig settings = slirp_config(config, user_network_addresses(config.cidr));
   slirp_ = ::slirp_new(&settings, &callbacks(), this);
@@ -126,6 +130,7 @@ Stack::~Stack() { ::slirp_cleanup(slirp_); }
 int Stack::fill_poll_set() {
   poll_.begin();
   poll_.want(tap_.get(), EPOLLIN);
+  dns_.want();
   std::uint32_t timeout = UINT32_MAX;
   ::slirp_pollfds_fill(
       slirp_, &timeout,
@@ -136,7 +141,9 @@ int Stack::fill_poll_set() {
       this);
   // libslirp asks for at most 1000 ms even when it has nothing to do then.
   constexpr std::uint32_t kNothingDue = 1000;
-  return timeout >= kNothingDue ? -1 : static_cast<int>(timeout);
+  const int theirs = timeout >= kNothingDue ? -1 : static_cast<int>(timeout);
+  const int ours = dns_.patience(now_milliseconds());
+  return theirs < 0 || ours < 0 ? std::max(theirs, ours) : std::min(theirs, ours);
 }
 
 void Stack::run() {
@@ -155,6 +162,7 @@ void Stack::run() {
     // First this: libslirp looks at the clock only here, and gives the sockets of new frames their time to live by it.
     ::slirp_pollfds_poll(
         slirp_, 0, [](int fd, void* opaque) { return slirp_events(self(opaque).poll_.seen(fd)); }, this);
+    dns_.serve(now_milliseconds());
     if (tap != 0 && !take_frames()) return;
     writer_.flush();
   }
@@ -178,12 +186,13 @@ void Stack::take_frame(std::span<std::uint8_t> packet) {
   std::memcpy(&header, packet.data(), sizeof header);
   std::span<std::uint8_t> frame = packet.subspan(sizeof header);
   if (is_fragment(frame)) {
-    frame = reassembly_.take(frame, now_nanoseconds(nullptr) / 1'000'000);
+    frame = reassembly_.take(frame, now_milliseconds());
     header = {};
     if (frame.empty()) return;
   }
   switch (filter_.judge(frame)) {
     case Verdict::pass:
+      if (dns_.take(frame, now_milliseconds())) break;
       if (complete_checksum(header, frame)) ::slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
       break;
     case Verdict::refuse:

@@ -12,6 +12,7 @@
 
 #include "base/unique_fd.hpp"
 #include "rootless/usernet/config.hpp"
+#include "rootless/usernet/dns_relay.hpp"
 #include "rootless/usernet/frame_filter.hpp"
 #include "rootless/usernet/offload.hpp"
 #include "rootless/usernet/poll_set.hpp"
@@ -46,6 +47,7 @@ class Stack {
   Reassembly reassembly_;
   FrameFilter filter_;
   PollSet poll_;
+  DnsRelay dns_;
   std::vector<std::uint8_t> buffer_;
   std::size_t noted_errors_ = 0;
   Slirp* slirp_ = nullptr;

@@ -1,6 +1,7 @@
 #include "rootless/usernet/supervisor.hpp"
 
 #include <linux/capability.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -31,6 +32,7 @@ namespace bryo::rootless::usernet {
 namespace {
 
 constexpr int kNotConfined = 3;  // the child's exit status: it could not begin, and no other one could
+constexpr int kBroken = 4;       // it began; another one may do better
 constexpr std::uint64_t kLargestLog = 1 << 20;
 constexpr int kPollInterval = 5000;  // ms, where the kernel gives no inotify
 
@@ -74,7 +76,7 @@ class Supervisor {
  private:
   void start_child() {
     root_.emplace();
-    servers_ = resolver_file(watch_.read(), addresses_);
+    servers_ = read_servers();
     root_->put_resolver_file(servers_);
     started_ = Clock::now();
     const pid_t own = ::getpid();
@@ -86,6 +88,7 @@ class Supervisor {
 
   // The child's exit status.
   int become_stack(pid_t parent) {
+    bool began = false;
     try {
       kernel::die_with(parent);
       signals_.reset();
@@ -95,11 +98,12 @@ class Supervisor {
       confine(*std::exchange(root_, std::nullopt));
       if (ready_ && ::write(ready_.get(), "1", 1) != 1) return kNotConfined;  // whoever started us is gone
       ready_.reset();
+      began = true;
       stack.run();
       return 0;
     } catch (const std::exception& error) {
-      log::error("the user-mode network cannot run: {}", error.what());
-      return kNotConfined;
+      log::error("the user-mode network cannot {}: {}", began ? "go on" : "begin", error.what());
+      return began ? kBroken : kNotConfined;
     }
   }
 
@@ -141,8 +145,13 @@ class Supervisor {
     return -1;
   }
 
+  std::string read_servers() {
+    return resolver_file(watch_.read(), addresses_,
+                         [](const std::string& name) { return ::if_nametoindex(name.c_str()); });
+  }
+
   void follow_name_servers() {
-    std::string now = resolver_file(watch_.read(), addresses_);
+    std::string now = read_servers();
     if (now == servers_) return;
     servers_ = std::move(now);
     root_->put_resolver_file(servers_);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
@@ -85,21 +86,55 @@ oci::Process read_process(const Arguments& arguments, const oci::RuntimeSpec& sp
   return process;
 }
 
+std::string plain(std::string_view path) {
+  while (path.starts_with('/')) path.remove_prefix(1);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return std::string(path);
+}
+
+// --cgroup CONTROLLER[,CONTROLLER…]:PATH, once for each that has a path of its own (v1).
+std::map<std::string, std::string> controller_paths(const Arguments& arguments) {
+  std::map<std::string, std::string> out;
+  for (const std::string& text : arguments.values("cgroup")) {
+    const auto pair = split_once(text, ':');
+    if (!pair && arguments.values("cgroup").size() == 1) return {};
+    if (!pair || pair->second.find(':') != std::string_view::npos || plain(pair->second).empty())
+      fail(ErrorKind::invalid_argument, "--cgroup {}: use PATH once, or CONTROLLER:PATH for each controller",
+           printable(text));
+    for (const std::string_view controller : split(pair->first, ','))
+      if (out.emplace(controller, plain(pair->second)).first->second != plain(pair->second))
+        fail(ErrorKind::invalid_argument, "--cgroup {}: a second path for {}", printable(text), printable(controller));
+  }
+  return out;
+}
+
 // --cgroup: one that the container has made below its own.
 kernel::ContainerCgroup cgroup_for(const Arguments& arguments, const ContainerState& state) {
-  if (!arguments.has("cgroup")) return cgroup_of(state);
-  std::string below = arguments.value("cgroup");
-  if (below.find(':') != std::string::npos)
-    fail(ErrorKind::unsupported, "--cgroup {}: a path for all controllers is supported, not one for each",
-         printable(below));
-  while (below.starts_with('/')) below.erase(0, 1);
-  while (below.ends_with('/')) below.pop_back();
+  const std::string below = plain(arguments.value("cgroup"));
   if (below.empty()) return cgroup_of(state);
   auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path + "/" + below);
   if (!cgroup.exists())
     fail(ErrorKind::not_found, "--cgroup {}: the container has no such cgroup below {}", printable(below),
          state.cgroup_path);
   return cgroup;
+}
+
+// Where the new process goes: descriptors of v1, or the directory of v2.
+struct Placement {
+  std::vector<UniqueFd> procs;
+  UniqueFd directory;
+};
+Placement placement_for(const Arguments& arguments, const ContainerState& state) {
+  const auto by_controller = controller_paths(arguments);
+  if (!by_controller.empty()) {
+    try {
+      return {cgroup_of(state).open_procs(by_controller), {}};
+    } catch (const Error& error) {
+      throw error.within("--cgroup");
+    }
+  }
+  const auto cgroup = cgroup_for(arguments, state);
+  return {cgroup.open_procs(), cgroup.open_directory()};
 }
 
 void check_running(const ContainerState& state, bool paused_is_fine) {
@@ -126,14 +161,11 @@ int run_exec(const Context& context, std::span<const std::string> words) {
 
   ExecInputs inputs;
   inputs.stdio = {0, 1, 2};
-  std::vector<UniqueFd> procs;
-  UniqueFd directory;
+  Placement place;
   if (state.cgroups) {
-    const auto cgroup = cgroup_for(arguments, state);
-    procs = cgroup.open_procs();
-    directory = cgroup.open_directory();
-    for (const UniqueFd& fd : procs) inputs.cgroup.procs.push_back(fd.get());
-    inputs.cgroup.directory = directory ? directory.get() : -1;
+    place = placement_for(arguments, state);
+    for (const UniqueFd& fd : place.procs) inputs.cgroup.procs.push_back(fd.get());
+    inputs.cgroup.directory = place.directory ? place.directory.get() : -1;
   }
   std::vector<int> preserved;
   for (int i = 0; i < preserved_descriptors(arguments, 0); ++i) preserved.push_back(3 + i);

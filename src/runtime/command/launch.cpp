@@ -1,6 +1,7 @@
 #include "runtime/command/launch.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "base/time.hpp"
+#include "kernel/capabilities.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
 #include "kernel/resctrl.hpp"
@@ -68,11 +70,12 @@ BundleSpec load_bundle(const std::string& bundle) {
   out.bundle = std::filesystem::absolute(bundle).lexically_normal().string();
   if (out.bundle.size() > 1 && out.bundle.back() == '/') out.bundle.pop_back();
   const UniqueFd fd = kernel::open_trusted(out.bundle + "/config.json", O_RDONLY);
-  out.spec = oci::parse_runtime_spec(kernel::read_file(fd.get(), kMaxConfig));
+  out.text = kernel::read_file(fd.get(), kMaxConfig);
+  out.spec = oci::parse_runtime_spec(out.text);
   if (!out.spec.root || out.spec.root->path.empty()) fail(ErrorKind::invalid_argument, "root.path: missing");
   const std::string& path = out.spec.root->path;
   out.rootfs = path.starts_with('/') ? path : out.bundle + "/" + path;
-  complete_mappings(out.spec);
+  if (complete_mappings(out.spec)) out.text.clear();
   check_hooks(out.spec);
   return out;
 }
@@ -118,13 +121,27 @@ void send_to_console_socket(const std::string& socket_path, int master) {
   send_with_descriptor(connect_to_socket(socket_path, kOption).get(), "/dev/ptmx", master, kOption);
 }
 
+namespace {
+
+void check_rights() {
+  if ((kernel::effective_capabilities() & kernel::capability_bit(CAP_SYS_ADMIN)) == 0)
+    fail(
+        ErrorKind::permission,
+        "to make a container takes CAP_SYS_ADMIN: an ordinary user begins as root of a user namespace, as podman does, "
+        "or with unshare --map-root-user --map-auto --mount bryo-oci …");
+}
+
+}  // namespace
+
 NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
     : context_(context), request_(request), bundle_(load_bundle(request.bundle)) {
   check_id(request.id);
+  check_rights();
   if (!bundle_.spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
   if (request.listen_descriptors > 0 && bundle_.spec.process) {
     bundle_.spec.process->env.push_back(fmt::format("LISTEN_FDS={}", request.listen_descriptors));
     bundle_.spec.process->env.emplace_back("LISTEN_PID=1");
+    bundle_.text.clear();
   }
   const bool terminal = bundle_.spec.process && bundle_.spec.process->terminal;
   if (!request.console_socket.empty() && !terminal)
@@ -147,7 +164,7 @@ NewContainer::~NewContainer() {
 
 kernel::SystemdManager connect_to_systemd() {
   try {
-    if (::geteuid() == 0) return kernel::SystemdManager::connect_system();
+    if (!kernel::has_own_systemd()) return kernel::SystemdManager::connect_system();
     const char* runtime = std::getenv("XDG_RUNTIME_DIR");
     return kernel::SystemdManager::connect_user(
         runtime != nullptr && *runtime == '/' ? runtime : "/run/user/" + std::to_string(::geteuid()));
@@ -172,7 +189,7 @@ std::string read_proc_devices() {
 std::string NewContainer::choose_cgroup() {
   if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
   place_ =
-      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, ::geteuid() == 0 ? "system.slice" : "user.slice");
+      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, kernel::has_own_systemd() ? "user.slice" : "system.slice");
   scope_others_ = annotation_properties(bundle_.spec.annotations);
   systemd_.emplace(connect_to_systemd());
   std::string base = systemd_->control_group();
@@ -235,8 +252,11 @@ void NewContainer::check_cgroup_free() {
 }
 
 kernel::ContainerCgroup NewContainer::make_cgroup() const {
-  return kernel::ContainerCgroup::create(kernel::CgroupLayout::once(), state_.cgroup_path,
-                                         limits_of(*bundle_.spec.linux_));
+  kernel::CgroupLimits limits = limits_of(*bundle_.spec.linux_);
+  // Only the host's root has device rules, and nobody else makes device nodes: what is there was bound, and its mode
+  // says who may open it.
+  if (in_user_namespace()) limits.devices.clear();
+  return kernel::ContainerCgroup::create(kernel::CgroupLayout::once(), state_.cgroup_path, limits);
 }
 
 void NewContainer::enter_cgroup(LaunchInputs& inputs) {
@@ -269,7 +289,8 @@ void NewContainer::enter_scope() {
 }
 
 void NewContainer::save_all() {
-  context_.states.save(state_, &bundle_.spec);
+  if (bundle_.text.empty()) bundle_.text = oci::format_runtime_spec(bundle_.spec);
+  context_.states.save(state_, bundle_.text);
   saved_ = true;
 }
 

@@ -19,6 +19,7 @@ struct BundleSpec {
   std::string bundle;  // absolute
   std::string rootfs;  // absolute
   oci::RuntimeSpec spec;
+  std::string text;  // what `spec` was read from; empty when it has been completed since
 };
 BundleSpec load_bundle(const std::string& bundle);
 RootfsSource rootfs_of(const BundleSpec& bundle);

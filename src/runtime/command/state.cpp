@@ -106,9 +106,9 @@ UniqueFd StateDirectory::open(const std::string& id) const {
   return fd;
 }
 
-void StateDirectory::save(const ContainerState& state, const oci::RuntimeSpec* spec) const {
+void StateDirectory::save(const ContainerState& state, const std::string& config) const {
   const UniqueFd directory = open(state.id);
-  if (spec != nullptr) write_whole(directory, kSpecFile, oci::format_runtime_spec(*spec));
+  if (!config.empty()) write_whole(directory, kSpecFile, config);
   write_whole(directory, kStateFile, json::serialize(json::encode(state)));
 }
 
@@ -196,13 +196,23 @@ UniqueFd open_init(const ContainerState& state) {
   return kernel::open_process(state.pid, state.start_time);
 }
 
+namespace {
+
+// A `start` that was killed may have opened the gate and told nobody.
+bool has_begun(const ContainerState& state) {
+  const auto stat = kernel::process_stat(state.pid);
+  return stat && stat->executed;
+}
+
+}  // namespace
+
 Status status_of(const ContainerState& state) {
   if (!open_init(state)) return Status::stopped;
   if (state.cgroups && !state.cgroup_path.empty()) {
     const auto cgroup = kernel::ContainerCgroup::open(kernel::CgroupLayout::once(), state.cgroup_path);
     if (cgroup.frozen()) return Status::paused;
   }
-  return state.started ? Status::running : Status::created;
+  return state.started || has_begun(state) ? Status::running : Status::created;
 }
 
 StateView view_of(const ContainerState& state, const oci::RuntimeSpec& spec, Status status) {

@@ -43,7 +43,8 @@ class StateDirectory {
 
   // Makes the container's directory; Error{conflict} when the id is taken.
   void create(const std::string& id) const;
-  void save(const ContainerState& state, const oci::RuntimeSpec* spec = nullptr) const;
+  // `config`: the text of a config.json, which is kept beside it; empty leaves that as it is.
+  void save(const ContainerState& state, const std::string& config = {}) const;
   // Error{not_found} with runc's text when there is none.
   ContainerState load(const std::string& id) const;
   oci::RuntimeSpec load_spec(const std::string& id) const;

@@ -206,7 +206,7 @@ int update_command(const Context& context, std::span<const std::string> words) {
     connect_to_systemd().set_properties(state.systemd_unit,
                                         limit_properties(change, kernel::CgroupLayout::detect().version()));
   spec.linux_->resources = std::move(kept);
-  context.states.save(state, &spec);
+  context.states.save(state, oci::format_runtime_spec(spec));
   return 0;
 }
 

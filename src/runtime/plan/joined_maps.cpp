@@ -24,17 +24,18 @@ std::vector<oci::LinuxIdMapping> parse_map(const std::string& text) {
 
 }  // namespace
 
-void complete_mappings(oci::RuntimeSpec& spec) {
-  if (!spec.linux_) return;
+bool complete_mappings(oci::RuntimeSpec& spec) {
+  if (!spec.linux_) return false;
   oci::Linux& os = *spec.linux_;
   const auto user = std::ranges::find(os.namespaces, "user", &oci::LinuxNamespace::type);
-  if (user == os.namespaces.end() || user->path.empty()) return;
-  if (!os.uid_mappings.empty() || !os.gid_mappings.empty()) return;
+  if (user == os.namespaces.end() || user->path.empty()) return false;
+  if (!os.uid_mappings.empty() || !os.gid_mappings.empty()) return false;
   checked_text(user->path, "linux.namespaces.path");
   const UniqueFd fd = kernel::open_namespace_path(user->path, CLONE_NEWUSER);
   const kernel::UserNamespaceMaps maps = kernel::read_user_namespace(fd.get());
   os.uid_mappings = parse_map(maps.uid);
   os.gid_mappings = parse_map(maps.gid);
+  return true;
 }
 
 }  // namespace bryo::runtime

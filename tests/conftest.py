@@ -11,12 +11,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support import cli as clients  # noqa: E402
+from tests.support import users  # noqa: E402
 from tests.support.daemon import ENGINES, REPO, Daemon  # noqa: E402
 from tests.support.hub import Registry  # noqa: E402
 from tests.support.images import BUILD  # noqa: E402
 
 # On disk (an overlay's upper directory and id-mapped mounts want a real file system) and short (sockets have 107 characters).
 SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/nonexistent"))
+
+# They run in the virtual machine of tests/vm, and only there.
+collect_ignore = ["vm/inside"]
 
 
 def pytest_addoption(parser):
@@ -30,6 +34,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engine") == "rootless":
+        for item in items:
+            reason = item.get_closest_marker("needs_root")
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=f"needs root: {reason.args[0]}"))
     if config.getoption("--engine") == "dockerd":
         skip = pytest.mark.skip(reason="dockerd does not promise this")
         for item in items:
@@ -70,10 +79,13 @@ def scratch():
 
 
 @pytest.fixture
-def tmp(scratch):
-    """A directory on disk for this test."""
+def tmp(scratch, engine):
+    """A directory on disk for this test, of the engine's user."""
     directory = scratch / f"t{next(_numbers)}"
     directory.mkdir()
+    if engine.user:
+        account = users.make(engine.user)
+        os.chown(directory, account.uid, account.gid)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -88,6 +100,8 @@ def make_daemon(engine, hub, scratch):
     made = []
 
     def make(*flags, environment=None, mirror=True, chosen=None, directory=None):
+        if engine.user and not chosen and any(str(flag).startswith("--userns-remap") for flag in flags):
+            pytest.skip("needs root: --userns-remap")
         directory = directory or scratch / f"d{next(_numbers)}"
         daemon = Daemon(chosen or engine, directory, [*(mirror_flags(hub) if mirror else []), *flags], environment)
         made.append(daemon)
@@ -128,7 +142,9 @@ def daemon(shared_daemon):
 @pytest.fixture(scope="module")
 def shared_remapped(engine, hub, scratch, etc):
     etc.user("dockremap", 165536)
-    daemon = Daemon(engine, scratch / f"d{next(_numbers)}", [*mirror_flags(hub), "--userns-remap=dockremap"])
+    # Without root every container has a map, the engine's own.
+    remap = [] if engine.user else ["--userns-remap=dockremap"]
+    daemon = Daemon(engine, scratch / f"d{next(_numbers)}", [*mirror_flags(hub), *remap])
     daemon.start()
     yield daemon
     daemon.close()

@@ -20,7 +20,7 @@ BELOW = {
     "registry": ["ids", "oci"],
     "images": ["registry", "storage"],
     "network": ["ids", "oci"],
-    "rootless": ["ids", "oci"],
+    "rootless": ["monitor"],
     "engine": ["images", "network", "rootless", "monitor"],
     "build": ["engine"],
     "api": ["build"],

@@ -50,33 +50,44 @@ std::string socket_name(int fd, bool& is_unix) {
   return kernel::IpAddress::from_bytes(kernel::Family::v6, &address->sin6_addr).with_port(ntohs(address->sin6_port));
 }
 
-// How many sockets were passed to this very process.
-int passed_to_us() {
-  if (parse_integer<pid_t>(environment("LISTEN_PID")) != ::getpid()) return 0;
-  return parse_integer<int>(environment("LISTEN_FDS")).value_or(0);
+struct Passed {
+  int fd = -1;
+  std::string_view name;
+};
+
+// Sockets that were passed to this very process, and not taken: those that are taken are closed on exec.
+std::vector<Passed> passed_sockets() {
+  if (parse_integer<pid_t>(environment("LISTEN_PID")) != ::getpid()) return {};
+  const int count = parse_integer<int>(environment("LISTEN_FDS")).value_or(0);
+  const auto names = split(environment("LISTEN_FDNAMES"), ':');
+  std::vector<Passed> out;
+  for (int i = 0; i < count; ++i) {
+    const int flags = ::fcntl(kFirstFd + i, F_GETFD);
+    if (flags < 0 || (flags & FD_CLOEXEC) != 0) continue;
+    const auto index = static_cast<std::size_t>(i);
+    out.push_back({kFirstFd + i, index < names.size() ? names[index] : std::string_view()});
+  }
+  return out;
+}
+
+UniqueFd take(const Passed& passed) {
+  ::fcntl(passed.fd, F_SETFD, FD_CLOEXEC);
+  return UniqueFd(passed.fd);
 }
 
 }  // namespace
 
 std::vector<InheritedSocket> take_inherited_sockets(const std::string& name) {
-  const int count = passed_to_us();
-  const std::string_view all_names = environment("LISTEN_FDNAMES");
-  const auto names = split(all_names, ':');
   std::vector<InheritedSocket> out;
-  for (int i = 0; i < count; ++i) {
-    const int fd = kFirstFd + i;
-    const auto index = static_cast<std::size_t>(i);
-    const bool wanted =
-        name.empty() || name == "*" || name == std::to_string(fd) || (index < names.size() && names[index] == name);
-    // Already taken by an earlier fd:// when it is closed on exec.
-    const int flags = ::fcntl(fd, F_GETFD);
-    if (!wanted || flags < 0 || (flags & FD_CLOEXEC) != 0) continue;
-    if (!is_stream_listener(fd))
-      fail(ErrorKind::invalid_argument, "descriptor {} from socket activation is not a listening stream socket", fd);
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const Passed& passed : passed_sockets()) {
+    const bool any = (name.empty() || name == "*") && passed.name != kPublishName;
+    if (!any && name != std::to_string(passed.fd) && (name.empty() || passed.name != name)) continue;
+    if (!is_stream_listener(passed.fd))
+      fail(ErrorKind::invalid_argument, "descriptor {} from socket activation is not a listening stream socket",
+           passed.fd);
     InheritedSocket socket;
-    socket.fd.reset(fd);
-    socket.name = socket_name(fd, socket.is_unix);
+    socket.fd = take(passed);
+    socket.name = socket_name(passed.fd, socket.is_unix);
     out.push_back(std::move(socket));
   }
   if (out.empty())
@@ -85,6 +96,13 @@ std::vector<InheritedSocket> take_inherited_sockets(const std::string& name) {
          "unit, "
          "or use -H unix:///run/bryo/bryo.sock",
          printable(name));
+  return out;
+}
+
+std::vector<UniqueFd> take_publish_sockets() {
+  std::vector<UniqueFd> out;
+  for (const Passed& passed : passed_sockets())
+    if (passed.name == kPublishName) out.push_back(take(passed));
   return out;
 }
 

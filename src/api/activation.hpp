@@ -16,9 +16,14 @@ struct InheritedSocket {
   bool is_unix = false;
 };
 
-// The listening sockets in LISTEN_FDS, or those that FileDescriptorName= calls `name`; each is given once. Throws
-// Error{invalid_argument} when there is none, or one is not a listening stream socket.
+// FileDescriptorName= of sockets that are for published ports and not for the API.
+inline constexpr std::string_view kPublishName = "publish";
+
+// The listening sockets in LISTEN_FDS but those for published ports, or those that FileDescriptorName= calls `name`; each
+// is given once. Throws Error{invalid_argument} when there is none, or one is not a listening stream socket.
 std::vector<InheritedSocket> take_inherited_sockets(const std::string& name);
+// Those for published ports, whatever they are; none is no error.
+std::vector<UniqueFd> take_publish_sockets();
 
 // "READY=1", "STOPPING=1", …; nothing happens when no service manager listens.
 void notify_manager(std::string_view state);

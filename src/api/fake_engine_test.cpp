@@ -112,6 +112,14 @@ void Engine::container_kill(std::string_view ref, std::string_view signal) {
 void Engine::container_remove(std::string_view ref, const RemoveRequest& request) {
   note("container_remove {} v={} force={} link={}", ref, request.volumes, request.force, request.link);
 }
+json::Value Engine::container_add_ports(std::string_view ref, const PortMap& ports) {
+  note("container_add_ports {} {}", ref, json::serialize(json::encode(ports)));
+  return fake().answer;
+}
+json::Value Engine::container_remove_ports(std::string_view ref, const PortMap& ports) {
+  note("container_remove_ports {} {}", ref, json::serialize(json::encode(ports)));
+  return fake().answer;
+}
 void Engine::container_rename(std::string_view ref, std::string_view name) {
   note("container_rename {} {}", ref, name);
 }

@@ -157,6 +157,27 @@ TEST(Activation, TakesSystemdsSockets) {
   EXPECT_EQ(child("1", ""), 2) << "sockets of another process";
 }
 
+TEST(Activation, KeepsSocketsOfPublishedPortsApart) {
+  const TestDirectory directory;
+  const auto opened = open_endpoint(Endpoint::parse(directory.path() + "/api.sock", false), 0, false);
+  EXPECT_EQ(in_child([&] {
+              const UniqueFd datagrams(::socket(AF_INET, SOCK_DGRAM, 0));
+              ::dup2(opened.listeners.at(0).socket.get(), 3);
+              ::dup2(datagrams.get(), 4);
+              ::dup2(opened.listeners.at(0).socket.get(), 5);
+              for (const int fd : {3, 4, 5}) ::fcntl(fd, F_SETFD, 0);
+              ::setenv("LISTEN_FDS", "3", 1);
+              ::setenv("LISTEN_FDNAMES", "publish:publish:bryo.socket", 1);
+              ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+              const auto ports = take_publish_sockets();
+              if (ports.size() != 2 || ports[0].get() != 3 || ports[1].get() != 4) return 1;
+              if (::fcntl(4, F_GETFD) != FD_CLOEXEC) return 2;
+              const auto sockets = take_inherited_sockets("");
+              return sockets.size() == 1 && sockets[0].fd.get() == 5 && take_publish_sockets().empty() ? 0 : 3;
+            }),
+            0);
+}
+
 TEST(Activation, TellsTheServiceManager) {
   const TestDirectory directory;
   const std::string path = directory.path() + "/notify";

@@ -57,6 +57,16 @@ Reply prune(engine::Engine& engine, Request& request) {
   return Reply::json(200, engine.container_prune(request.query.filters()));
 }
 
+// An addition of ours: the body is as HostConfig.PortBindings, the answer as NetworkSettings.Ports.
+Reply add_ports(engine::Engine& engine, Request& request) {
+  return Reply::json(200, engine.container_add_ports(request.parameter("id"), read_json_as<engine::PortMap>(request)));
+}
+
+Reply remove_ports(engine::Engine& engine, Request& request) {
+  return Reply::json(200,
+                     engine.container_remove_ports(request.parameter("id"), read_json_as<engine::PortMap>(request)));
+}
+
 }  // namespace
 
 void add_container_routes(Router& router, engine::Engine& engine) {
@@ -73,6 +83,8 @@ void add_container_routes(Router& router, engine::Engine& engine) {
   add(Method::post, "/containers/{id}/rename", rename);
   add(Method::post, "/containers/{id}/update", update);
   add(Method::del, "/containers/{id}", remove);
+  add(Method::post, "/bryo/containers/{id}/ports", add_ports);
+  add(Method::del, "/bryo/containers/{id}/ports", remove_ports);
 }
 
 }  // namespace bryo::api

@@ -87,6 +87,19 @@ TEST_F(RoutesTest, Lifecycle_ArgumentsAndStatuses) {
   EXPECT_EQ(status(post("/containers/web/start")), "304");
 }
 
+TEST_F(RoutesTest, Ports_AreAddedAndRemovedByTheirBindings) {
+  fake.answer = json::parse(R"({"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]})");
+  const std::string bindings = R"({"80/tcp":[{"HostIp":"","HostPort":"8080"}]})";
+  const std::string added = post("/bryo/containers/web/ports", bindings);
+  EXPECT_EQ(status(added), "200");
+  EXPECT_EQ(json_of(added), fake.answer);
+  EXPECT_EQ(fake.last_call(), "container_add_ports web " + bindings);
+  EXPECT_EQ(status(send("DELETE", "/v1.43/bryo/containers/web/ports", bindings, "Content-Type: application/json\r\n")),
+            "200");
+  EXPECT_EQ(fake.last_call(), "container_remove_ports web " + bindings);
+  EXPECT_EQ(status(post("/bryo/containers/web/ports", "[]")), "400");
+}
+
 TEST_F(RoutesTest, Create_ReadsTheThreePartsOfTheBody) {
   const std::string reply = post("/containers/create?name=web&platform=linux/amd64", R"({
       "Image":"busybox","Cmd":"true","Env":["A=b"],"Labels":{"a":"b"},

@@ -12,6 +12,8 @@ std::string_view to_string(MapMode mode) {
       return "daemon";
     case MapMode::automatic:
       return "auto";
+    case MapMode::keep_id:
+      return "keep-id";
   }
   return "host";
 }

@@ -100,8 +100,6 @@ CreateResult Creator::create(const CreateRequest& request) {
   record.name = s_.containers.reserve_name(request.name, record.id);
   bool snapshot = false;
   try {
-    const MapMode mode = s_.ids.mode_of(record.host_config.userns_mode);
-    record.map_mode = to_string(mode);
     std::uint32_t needed = 0;
     std::optional<Digest> top;
     if (!record.image_id.empty()) {
@@ -109,18 +107,15 @@ CreateResult Creator::create(const CreateRequest& request) {
       if (!image) fail(ErrorKind::not_found, "No such image: {}", record.image_ref);
       top = image->top;
     }
+    const std::string userns = userns_of(record, top, result.warnings);
+    const MapMode mode = s_.ids.mode_of(userns);
+    record.map_mode = to_string(mode);
     if (mode == MapMode::automatic && top) {
-      // The topmost layer that has the files counts: what lies below is hidden by it.
-      std::string passwd, group;
-      for (const auto& layer : s_.layers.chain(*top)) {
-        const auto root = kernel::RootDirectory::open(s_.layers.path_of(layer.chain));
-        if (passwd.empty()) passwd = read_table(root, "etc/passwd");
-        if (group.empty()) group = read_table(root, "etc/group");
-      }
-      needed = ids::needed_ids(passwd, group, record.config.user);
+      const AccountTables tables = tables_of(*top);
+      needed = ids::needed_ids(tables.passwd, tables.group, record.config.user);
       needed = std::max(needed, ids_of_files(*top));
     }
-    record.maps = s_.ids.maps_for(mode, record.id, record.host_config.userns_mode, needed);
+    record.maps = s_.ids.maps_for(mode, record.id, userns, needed);
     check_modes(record, result.warnings);
     if (top) check_ids_of_image(record, *top);
     s_.snapshots->prepare(s_.snapshot_of(record.id), top, record.maps);
@@ -138,6 +133,44 @@ CreateResult Creator::create(const CreateRequest& request) {
   }
   result.id = record.id;
   return result;
+}
+
+// The topmost layer that has the files counts: what lies below is hidden by it.
+Creator::AccountTables Creator::tables_of(const Digest& top) const {
+  AccountTables tables;
+  for (const auto& layer : s_.layers.chain(top)) {
+    const auto root = kernel::RootDirectory::open(s_.layers.path_of(layer.chain));
+    if (tables.passwd.empty()) tables.passwd = read_table(root, "etc/passwd");
+    if (tables.group.empty()) tables.group = read_table(root, "etc/group");
+  }
+  return tables;
+}
+
+// --userns, or, without root and when nothing is said, the map in which the caller's files belong to the container's
+// user: the kernel lets no ordinary user show a directory with other owners. Volumes belong to images, which expect the
+// usual order, so with both the caller must choose.
+std::string Creator::userns_of(const Record& record, const std::optional<Digest>& top,
+                               std::vector<std::string>& warnings) const {
+  const std::string& asked = record.host_config.userns_mode;
+  if (!asked.empty() || !s_.ids.rootless() || !s_.options.userns_default.empty() || !top) return asked;
+  const ResolvedMount* own = nullptr;
+  bool volumes = false;
+  for (const ResolvedMount& mount : record.mounts) {
+    volumes = volumes || (mount.point.type == "volume" && !mount.anonymous);
+    if (mount.point.type != "bind" || !mount.point.rw) continue;
+    const auto info = kernel::try_stat_at(AT_FDCWD, mount.point.source);
+    if (info && info->st_uid == 0) own = &mount;  // the caller's
+  }
+  if (own == nullptr || record.config.user.empty()) return asked;
+  const AccountTables tables = tables_of(*top);
+  const ResolvedUser user = resolve_user_in(record.config.user, {}, tables.passwd, tables.group);
+  if (user.uid == 0) return asked;
+  if (!volumes) return fmt::format("keep-id:uid={},gid={}", user.uid, user.gid);
+  warnings.push_back(fmt::format(
+      "{} is yours, and shows as root's to the container's user {}: with a named volume beside it the engine does not "
+      "choose other ids by itself. --userns=keep-id:uid={},gid={} makes it that user's",
+      own->point.source, user.uid, user.uid, user.gid));
+  return asked;
 }
 
 void Creator::store(const Record& record) {

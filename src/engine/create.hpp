@@ -18,6 +18,13 @@ class Creator {
   void make_volumes(Record& record, const HostConfig& asked);
   void fill_volumes(Record& record);
   void show_what_it_stands_for(const storage::Volume& volume, ResolvedMount& mount) const;
+  struct AccountTables {
+    std::string passwd;
+    std::string group;
+  };
+  AccountTables tables_of(const Digest& top) const;
+  std::string userns_of(const Record& record, const std::optional<Digest>& top,
+                        std::vector<std::string>& warnings) const;
   std::uint32_t ids_of_files(const Digest& top) const;
   void check_ids_of_image(const Record& record, const Digest& top) const;
   void check_modes(const Record& record, std::vector<std::string>& warnings);

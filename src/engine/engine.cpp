@@ -7,6 +7,7 @@
 #include "engine/create.hpp"
 #include "engine/health.hpp"
 #include "engine/network_uses.hpp"
+#include "engine/port_uses.hpp"
 #include "engine/streams.hpp"
 #include "engine/system_uses.hpp"
 #include "engine/views.hpp"
@@ -24,6 +25,7 @@ class Engine::Impl {
         archive(s),
         images(s, lifecycle),
         networks(s, lifecycle),
+        ports(s, lifecycle),
         volumes(s) {
     lifecycle.exec_ended = [this](const std::string& container, const std::string& exec, int code) {
       execs.ended(container, exec, code);
@@ -48,6 +50,7 @@ class Engine::Impl {
   Archive archive;
   ImageUses images;
   NetworkUses networks;
+  PortUses ports;
   VolumeUses volumes;
 };
 
@@ -92,6 +95,12 @@ void Engine::container_remove(std::string_view ref, const RemoveRequest& request
   if (request.link)
     fail(ErrorKind::unsupported, "removing links is not supported: connect containers through a network");
   impl_->lifecycle.remove(impl_->find(ref), request);
+}
+json::Value Engine::container_add_ports(std::string_view ref, const PortMap& ports) {
+  return json::encode(impl_->ports.add(impl_->find(ref), ports));
+}
+json::Value Engine::container_remove_ports(std::string_view ref, const PortMap& ports) {
+  return json::encode(impl_->ports.remove(impl_->find(ref), ports));
 }
 void Engine::container_rename(std::string_view ref, std::string_view name) {
   rename_container(impl_->s, impl_->find(ref), name);

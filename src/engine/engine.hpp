@@ -51,6 +51,10 @@ class Engine {
   void container_restart(std::string_view ref, std::optional<int> timeout, std::string_view signal);
   void container_kill(std::string_view ref, std::string_view signal);
   void container_remove(std::string_view ref, const RemoveRequest& request);
+  // An addition to Docker's API: publishes and withdraws ports of a container that exists, running or not. The result is
+  // NetworkSettings.Ports.
+  json::Value container_add_ports(std::string_view ref, const PortMap& ports);
+  json::Value container_remove_ports(std::string_view ref, const PortMap& ports);
   void container_rename(std::string_view ref, std::string_view name);
   void container_pause(std::string_view ref);
   void container_unpause(std::string_view ref);

@@ -1,8 +1,12 @@
 #include "engine/id_policy.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
+#include "ids/keep_id.hpp"
+#include "ids/own_namespace.hpp"
 
 namespace bryo::engine {
 
@@ -24,6 +28,15 @@ IdPolicy::IdPolicy(const Options& options, storage::DocumentStore& documents)
   if (!userns_default_.empty() && !ids::AutoOptions::parse(userns_default_))
     fail(ErrorKind::invalid_argument, "invalid --userns \"{}\": expected auto or auto:size=N",
          printable(userns_default_));
+  if (options.rootless) {
+    if (!options.userns_remap.empty())
+      fail(ErrorKind::unsupported,
+           "--userns-remap={}: bryod runs without root, and every container is in a user namespace already",
+           printable(options.userns_remap));
+    rootless_ = true;
+    maps_ = ids::within_own_namespace();
+    return;
+  }
   if (options.userns_remap.empty()) return;
   ids::NssAccounts accounts;
   const auto remap = ids::resolve_remap(ids::RemapSpec::parse(options.userns_remap), accounts, ids::SubordinateIds());
@@ -45,16 +58,24 @@ MapMode IdPolicy::mode_of(std::string_view userns) const {
   }
   if (userns == "host") return MapMode::host;
   if (ids::AutoOptions::parse(userns)) return MapMode::automatic;
-  fail(ErrorKind::invalid_argument, "invalid userns mode \"{}\": expected host or auto[:size=N]", printable(userns));
+  if (ids::KeepIdOptions::parse(userns)) {
+    if (rootless_) return MapMode::keep_id;
+    fail(ErrorKind::unsupported, "--userns={}: only an engine without root runs as its caller and can keep the caller's id",
+         printable(userns));
+  }
+  fail(ErrorKind::invalid_argument, "invalid userns mode \"{}\": expected host, auto[:size=N] or keep-id[:uid=N,gid=N]",
+       printable(userns));
 }
 
 ids::IdMaps IdPolicy::maps_for(MapMode mode, const std::string& container, std::string_view userns,
                                std::uint32_t needed) {
   switch (mode) {
     case MapMode::host:
-      return ids::IdMaps::identity();
+      return rootless_ ? maps_ : ids::IdMaps::identity();
     case MapMode::daemon:
       return maps_;
+    case MapMode::keep_id:
+      return ids::keep_id_maps(ids::outside_of_own_namespace(), *ids::KeepIdOptions::parse(userns));
     case MapMode::automatic:
       break;
   }
@@ -76,11 +97,28 @@ ids::RangeAllocator& IdPolicy::allocator() {
       if (record.map_mode == to_string(MapMode::automatic)) leases.push_back({record.id, record.maps});
     }
     std::vector<ids::IdMaps> reserved;
-    if (remapped()) reserved.push_back(maps_);
+    if (remapped() && !rootless_) reserved.push_back(maps_);
     allocator_ = std::make_unique<ids::RangeAllocator>(
-        ids::RangeAllocator::find_pool(ids::NssAccounts(), ids::SubordinateIds()), leases, reserved, *journal_);
+        rootless_ ? own_pool() : ids::RangeAllocator::find_pool(ids::NssAccounts(), ids::SubordinateIds()), leases,
+        reserved, *journal_);
   }
   return *allocator_;
+}
+
+// The ids of our namespace but 0, which is the caller. Containers without --userns=auto have all of them: those with it
+// share none with each other.
+ids::RangeAllocator::Pool IdPolicy::own_pool() const {
+  ids::RangeAllocator::Pool pool{"the caller", {}, {}};
+  const auto add = [](const ids::IdMap& map, std::vector<ids::SubRange>& ranges) {
+    for (const ids::IdRange& range : map.ranges()) {
+      const std::uint32_t first = std::max(ids::value(range.host), 1U);
+      const std::uint32_t count = range.size - (first - ids::value(range.host));
+      if (count > 0) ranges.push_back({ids::HostId{first}, count});
+    }
+  };
+  add(maps_.uid, pool.uids);
+  add(maps_.gid, pool.gids);
+  return pool;
 }
 
 json::Value IdPolicy::describe() const {

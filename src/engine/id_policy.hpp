@@ -2,6 +2,8 @@
 //
 //   engine without map:  containers are not mapped; --userns=auto gives one a range of its own
 //   engine with a map:   the engine's map; --userns=host opts out; --userns=auto as above
+//   engine without root: a user namespace with the ids of the engine's own; --userns=auto gives some of them, that no
+//                        other container with it has; --userns=keep-id orders them so that the caller is a given user
 //
 // Containers live below the engine's map's directory (scope) whatever map they have themselves. Thread-safe.
 #pragma once
@@ -27,6 +29,8 @@ class IdPolicy {
   ~IdPolicy();
 
   bool remapped() const { return !maps_.is_identity(); }
+  // The engine has no root: its containers' ids are its caller's.
+  bool rootless() const { return rootless_; }
   const ids::IdMaps& maps() const { return maps_; }
   // "165536.165536", or "" without a map.
   const std::string& scope() const { return scope_; }
@@ -44,8 +48,10 @@ class IdPolicy {
  private:
   class Journal;
   ids::RangeAllocator& allocator();
+  ids::RangeAllocator::Pool own_pool() const;
 
   std::string userns_default_;
+  bool rootless_ = false;
   storage::DocumentStore& documents_;
   ids::IdMaps maps_ = ids::IdMaps::identity();
   std::string scope_;

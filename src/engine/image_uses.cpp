@@ -115,8 +115,10 @@ void ImageUses::pull(std::string_view image, std::string_view tag, std::string_v
   request.platform = platform_of(platform);
   request.credentials = registry::Credentials::from_json(auth);
   all_or_nothing(s_.images, [&] {
-    puller_.pull(
-        s_.images, request, [&](const images::ProgressEvent& event) { progress(event.encode_json()); }, cancelled);
+    s_.on_host_network([&] {
+      puller_.pull(
+          s_.images, request, [&](const images::ProgressEvent& event) { progress(event.encode_json()); }, cancelled);
+    });
   });
   const std::string name = request.reference.familiar();
   s_.events.publish("image", "pull", name, {{"name", request.reference.familiar_name()}});
@@ -128,8 +130,10 @@ void ImageUses::push(std::string_view image, std::string_view tag, const Registr
   request.reference = images::Reference::parse(image, tag);
   request.all_tags = !request.reference.tag();
   request.credentials = registry::Credentials::from_json(auth);
-  pusher_.push(
-      s_.images, request, [&](const images::ProgressEvent& event) { progress(event.encode_json()); }, cancelled);
+  s_.on_host_network([&] {
+    pusher_.push(
+        s_.images, request, [&](const images::ProgressEvent& event) { progress(event.encode_json()); }, cancelled);
+  });
   const std::string name = request.reference.familiar();
   s_.events.publish("image", "push", name, {{"name", request.reference.familiar_name()}});
 }
@@ -207,6 +211,12 @@ std::string ImageUses::commit(const ContainerPtr& container, const CommitRequest
 }
 
 json::Value ImageUses::distribution(std::string_view ref, const RegistryAuth& auth) {
+  json::Value out;
+  s_.on_host_network([&] { out = ask_distribution(ref, auth); });
+  return out;
+}
+
+json::Value ImageUses::ask_distribution(std::string_view ref, const RegistryAuth& auth) {
   const auto reference = images::Reference::parse(ref).with_default_tag();
   auto repository = client_.repository({.domain = reference.domain(),
                                         .path = reference.path(),
@@ -230,7 +240,8 @@ json::Value ImageUses::distribution(std::string_view ref, const RegistryAuth& au
 }
 
 json::Value ImageUses::login(const RegistryAuth& auth) {
-  const auto result = client_.login(registry::Credentials::from_json(auth));
+  registry::LoginResult result;
+  s_.on_host_network([&] { result = client_.login(registry::Credentials::from_json(auth)); });
   return json::Object{{"Status", result.status}, {"IdentityToken", result.identity_token.reveal()}};
 }
 

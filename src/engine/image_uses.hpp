@@ -35,6 +35,7 @@ class ImageUses {
   json::Value disk_usage();
 
  private:
+  json::Value ask_distribution(std::string_view ref, const RegistryAuth& auth);
   std::vector<images::ImageUser> users();
 
   Services& s_;

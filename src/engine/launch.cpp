@@ -62,7 +62,11 @@ void Launcher::launch(Container& container) {
     auto request = make_request(record, network);
     const std::string cgroup_path = request.cgroup_path;
     trace.done("spec and plan");
-    monitor = hub_.spawn(std::move(request));
+    const auto spawn = [&] { monitor = hub_.spawn(std::move(request)); };
+    if (record.host_config.network_mode == "host")
+      s_.on_host_network(spawn);
+    else
+      spawn();
     give_pending(container, *monitor);
     trace.done("monitor: spawn");
     set_up_network(*monitor, record, network);
@@ -207,6 +211,8 @@ void Launcher::write_files(const Record& record, const Network& network) {
   if (record.host_config.extra_hosts)
     for (const std::string& text : *record.host_config.extra_hosts)
       hosts.extra.push_back(network::parse_extra_host(text, host_gateway));
+  if (s_.options.rootless && !s_.options.rootless->host_address.empty() && !host_network)
+    hosts.extra.push_back({s_.options.rootless->host_address, {"host.docker.internal"}});
   if (record.host_config.links && !host_network) {
     for (const std::string& link : *record.host_config.links) {
       const auto parts = split_once(link, ':');
@@ -222,7 +228,9 @@ void Launcher::write_files(const Record& record, const Network& network) {
   }
   write_file(record, "hosts", network::hosts_file(hosts));
   write_file(record, "hostname", network::hostname_file(hostname));
-  write_file(record, "resolv.conf", s_.networks.resolv_conf(network.dns, network.with_dns));
+  write_file(record, "resolv.conf",
+             host_network ? s_.networks.host_resolv_conf(network.dns)
+                          : s_.networks.resolv_conf(network.dns, network.with_dns));
 }
 
 std::map<std::string, std::string> Launcher::files_of(const Record& record) const {
@@ -238,6 +246,7 @@ std::map<std::string, std::string> Launcher::files_of(const Record& record) cons
 }
 
 std::string Launcher::cgroup_path(const Record& record) const {
+  if (s_.cgroups.version() == kernel::CgroupVersion::none) return {};
   const std::string parent = !record.host_config.cgroup_parent.empty() ? record.host_config.cgroup_parent
                              : !s_.options.cgroup_parent.empty()       ? s_.options.cgroup_parent
                                                                        : "/bryo";
@@ -291,11 +300,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   request.log = log_config(record, s_.container_directory(record.id));
   request.console_size = {static_cast<std::uint16_t>(record.host_config.console_size[0]),
                           static_cast<std::uint16_t>(record.host_config.console_size[1])};
-  for (auto& socket : network.sockets) {
-    request.ports.push_back(
-        {socket.protocol == network::Protocol::tcp ? monitor::ForwardProtocol::tcp : monitor::ForwardProtocol::udp,
-         std::move(socket.fd), socket.target_ip, socket.target_port});
-  }
+  request.ports = forwards_of(std::move(network.sockets));
   network.sockets.clear();
   request.wait_for_network = !network.endpoints.empty();
   return request;

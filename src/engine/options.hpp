@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/types/host_config.hpp"
+#include "kernel/netns.hpp"
 
 namespace bryo::engine {
 
@@ -17,7 +19,16 @@ struct AddressPool {
   int size = 24;     // prefix length of each network cut from it
 };
 
+// What is different when bryod is not the machine's root but root in a user namespace (src/rootless).
+struct Rootless {
+  // The thread that stayed in the host's network; null when the engine's network namespace is the only one there is.
+  std::shared_ptr<kernel::NetnsThread> outside;
+  std::string dns_relay;     // a name server there that answers as the host's do
+  std::string host_address;  // stands for the host itself there (host.docker.internal)
+};
+
 struct Options {
+  std::optional<Rootless> rootless;
   std::string data_root = "/var/lib/bryo";
   std::string exec_root = "/run/bryo";
   std::string program_directory;  // where bryo-monitor and bryo-init lie; empty: beside this executable

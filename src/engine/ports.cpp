@@ -16,8 +16,9 @@ std::string key_of(const ContainerPort& port) {
   return fmt::format("{}/{}", port.number, network::to_string(port.protocol));
 }
 
-// "", "8080" or "8000-8010"
-std::pair<std::uint16_t, std::uint16_t> host_range(std::string_view text) {
+}  // namespace
+
+std::pair<std::uint16_t, std::uint16_t> host_port_range(std::string_view text) {
   if (text.empty()) return {0, 0};
   const auto parts = split_once(text, '-');
   const auto first = parse_integer<std::uint16_t>(parts ? parts->first : text);
@@ -25,8 +26,6 @@ std::pair<std::uint16_t, std::uint16_t> host_range(std::string_view text) {
   if (!first || !last || *last < *first) refuse(text);
   return {*first, *last};
 }
-
-}  // namespace
 
 ContainerPort parse_port(std::string_view text) {
   const auto parts = split_once(text, '/');
@@ -40,7 +39,7 @@ void parse_port_map(Record& record) {
   PortMap clean;
   for (const auto& [text, bindings] : record.host_config.port_bindings) {
     const auto key = key_of(parse_port(text));
-    for (const PortBinding& binding : bindings) host_range(binding.host_port);
+    for (const PortBinding& binding : bindings) host_port_range(binding.host_port);
     clean[key] = bindings;
     record.config.exposed_ports[key];
   }
@@ -50,7 +49,7 @@ void parse_port_map(Record& record) {
 std::vector<network::PortPublish> ports_to_publish(const Record& record, std::string_view default_host_ip) {
   std::vector<network::PortPublish> out;
   const auto add = [&](const ContainerPort& port, const PortBinding& binding) {
-    const auto [first, last] = host_range(binding.host_port);
+    const auto [first, last] = host_port_range(binding.host_port);
     out.push_back({port.number, port.protocol, binding.host_ip.empty() ? std::string(default_host_ip) : binding.host_ip,
                    first, last});
   };
@@ -59,6 +58,27 @@ std::vector<network::PortPublish> ports_to_publish(const Record& record, std::st
   if (record.host_config.publish_all_ports)
     for (const auto& [key, nothing] : record.config.exposed_ports)
       if (!record.host_config.port_bindings.contains(key)) add(parse_port(key), {});
+  return out;
+}
+
+std::vector<monitor::PortForward> forwards_of(std::vector<network::PublishedSocket> sockets) {
+  std::vector<monitor::PortForward> out;
+  for (auto& socket : sockets) {
+    const bool udp = socket.protocol == network::Protocol::udp;
+    out.push_back({udp ? monitor::ForwardProtocol::udp : monitor::ForwardProtocol::tcp, std::move(socket.fd),
+                   std::move(socket.target_ip), socket.target_port, std::move(socket.other_target_ip),
+                   socket.transparent});
+  }
+  return out;
+}
+
+std::vector<monitor::PortName> names_of(const std::vector<network::PublishedPort>& ports) {
+  std::vector<monitor::PortName> out;
+  for (const auto& port : ports) {
+    const bool udp = port.protocol == network::to_string(network::Protocol::udp);
+    out.push_back(
+        {udp ? monitor::ForwardProtocol::udp : monitor::ForwardProtocol::tcp, port.host_ip, port.host_port});
+  }
   return out;
 }
 

@@ -20,6 +20,7 @@ enum class MapMode {
   host,       // no map: --userns=host, or an engine without --userns-remap
   daemon,     // the engine's one map
   automatic,  // a range of its own: --userns=auto
+  keep_id,    // the engine's ids, ordered so that the caller is a given user: --userns=keep-id
 };
 std::string_view to_string(MapMode mode);
 

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
+#include "engine/ports.hpp"
 #include "engine/resources.hpp"
 #include "kernel/files.hpp"
 
@@ -44,6 +45,15 @@ struct Stray {
     }
   }
 };
+
+// A kill came between a port's addition and its being remembered.
+void close_forgotten_ports(monitor::Monitor& monitor, const std::vector<network::PublishedPort>& remembered) {
+  try {
+    monitor.keep_ports(names_of(remembered));
+  } catch (const Error& error) {
+    log::debug("container {}: its monitor is of an older engine: {}", monitor.container_id(), error.message());
+  }
+}
 
 }  // namespace
 
@@ -151,6 +161,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
       NetworkMemory memory;
       try {
         memory = recall_network(directory);
+        close_forgotten_ports(*monitor, memory.ports);
       } catch (const Error& error) {
         log::warning("container {}: its network is not remembered: {}", container->record.id, error.what());
       }

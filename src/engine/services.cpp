@@ -66,6 +66,11 @@ network::NetworkOptions network_options(const Options& options) {
   out.ipv6 = options.ipv6;
   out.firewall = options.nat_rules;
   out.default_publish_ip = options.default_publish_ip;
+  if (options.rootless) {
+    out.dns_relay = options.rootless->dns_relay;
+    out.host_address = options.rootless->host_address;
+    out.outside = options.rootless->outside;
+  }
   // Two engines on one host are told apart by their bridge (tests run several at once).
   if (out.bridge != "bryo0" && out.bridge != "none") out.tag = "bryo-" + out.bridge;
   return out;
@@ -83,7 +88,7 @@ Services::Services(Options from)
       snapshots(storage::make_snapshot_driver(options.storage_driver, data_root, documents, layers)),
       volumes(data_root, documents),
       images(data_root, documents, blobs, layers, *snapshots, options.isolated_images ? ids.scope() : ""),
-      cgroups(kernel::CgroupLayout::detect()),
+      cgroups(options.rootless ? kernel::CgroupLayout() : kernel::CgroupLayout::detect()),
       facts(runtime::gather_host_facts()),
       seccomp_profile(read_seccomp_profile(options.seccomp_profile)),
       network_documents(documents, ids.scope()),
@@ -121,6 +126,13 @@ void Services::save_later(const Record& record, std::function<void()> saved) {
                       log::error("save container {}: {}", id, error.what());
                     }
                   });
+}
+
+void Services::on_host_network(const std::function<void()>& errand) const {
+  if (options.rootless && options.rootless->outside)
+    options.rootless->outside->run_beside(errand);
+  else
+    errand();
 }
 
 void Services::publish(const Record& record, std::string action, Labels more) {

@@ -57,6 +57,9 @@ struct Services {
   // Durable soon: for what can be found out again.
   // `saved` is told from the store's thread: it must not block.
   void save_later(const Record& record, std::function<void()> saved = {});
+  // Registries, and containers with --network host: in the host's network namespace, which without root is not ours.
+  // Returns when `errand` has; throws what it throws.
+  void on_host_network(const std::function<void()>& errand) const;
   void publish(const Record& record, std::string action, Labels more = {});
 
   Options options;

@@ -46,7 +46,7 @@ std::vector<Mount> file_systems(const SpecInputs& inputs) {
     out.push_back({"/sys", "bind", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro", "rslave"}, {}, {}});
   else
     out.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}, {}, {}});
-  if (!foreign_network)
+  if (!foreign_network && !inputs.cgroup_path.empty())
     out.push_back({"/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}, {}, {}});
   out.push_back({"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}, {}, {}});
   if (host.ipc_mode != "none") out.push_back(shared_memory(inputs));
@@ -79,7 +79,7 @@ Mount tmpfs_mount(const ResolvedMount& mount) {
 
 std::vector<oci::Mount> spec_mounts(const SpecInputs& inputs) {
   const Record& record = *inputs.record;
-  const bool mapped = !record.maps.is_identity();
+  const bool mapped = !record.maps.keeps_ids();
   std::vector<Mount> out = file_systems(inputs);
   for (const auto& [destination, source] : inputs.files)
     if (!asked_for(record, destination))

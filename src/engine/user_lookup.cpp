@@ -133,11 +133,11 @@ LayerAnswer look_into(const std::string& layer, const std::string& name) {
   using Kind = LayerAnswer::Kind;
   const UniqueFd root = kernel::open_at(AT_FDCWD, layer, O_RDONLY | O_DIRECTORY);
   const auto etc_info = kernel::try_stat_at(root.get(), "etc");
-  if (!etc_info) return {kernel::get_xattr(root.get(), storage::kOpaqueXattr) ? Kind::unclear : Kind::below, {}};
+  if (!etc_info) return {kernel::get_xattr(root.get(), storage::opaque_xattr()) ? Kind::unclear : Kind::below, {}};
   if (!S_ISDIR(etc_info->st_mode)) return {Kind::unclear, {}};
   const UniqueFd etc = kernel::open_at(root.get(), "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   const auto info = kernel::try_stat_at(etc.get(), name);
-  if (!info) return {kernel::get_xattr(etc.get(), storage::kOpaqueXattr) ? Kind::unclear : Kind::below, {}};
+  if (!info) return {kernel::get_xattr(etc.get(), storage::opaque_xattr()) ? Kind::unclear : Kind::below, {}};
   if (storage::is_whiteout(*info)) return {Kind::hidden, {}};
   if (!S_ISREG(info->st_mode)) return {Kind::unclear, {}};
   const UniqueFd file = kernel::open_at(etc.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);

@@ -91,9 +91,10 @@ std::optional<ContainerId> IdMap::to_container(HostId id) const {
   return std::nullopt;
 }
 
-bool IdMap::is_identity() const {
-  return size() == kAllIds &&
-         std::ranges::all_of(ranges_, [](const IdRange& range) { return value(range.container) == value(range.host); });
+bool IdMap::is_identity() const { return size() == kAllIds && keeps_ids(); }
+
+bool IdMap::keeps_ids() const {
+  return std::ranges::all_of(ranges_, [](const IdRange& range) { return value(range.container) == value(range.host); });
 }
 
 std::uint64_t IdMap::size() const {

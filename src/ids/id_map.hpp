@@ -55,6 +55,8 @@ class IdMap {
   std::optional<HostId> to_host(ContainerId id) const;
   std::optional<ContainerId> to_container(HostId id) const;
   bool is_identity() const;
+  // Every id that is mapped is itself: files need no other owners. True for identity() and every part of it.
+  bool keeps_ids() const;
   bool empty() const { return ranges_.empty(); }
   // Number of ids mapped.
   std::uint64_t size() const;
@@ -76,6 +78,7 @@ struct IdMaps {
 
   static IdMaps identity() { return {IdMap::identity(), IdMap::identity()}; }
   bool is_identity() const { return uid.is_identity() && gid.is_identity(); }
+  bool keeps_ids() const { return uid.keeps_ids() && gid.keeps_ids(); }
   // Host ids of the container's root; Error{invalid_argument} when id 0 is not mapped.
   HostId root_uid() const;
   HostId root_gid() const;

@@ -62,6 +62,7 @@ void append_line(const std::string& path, const std::string& line) {
 }  // namespace
 
 std::vector<SubRange> SubordinateIds::ranges(IdKind kind, const User& user) const {
+  if (sources_.library) return libsubid_ranges(kind, user, "files");
   if (const auto service = subid_service(read_if_there(sources_.nsswitch)))
     return libsubid_ranges(kind, user, *service);
   return parse_subordinate(read_if_there(file(kind)), file(kind), {user.name, std::to_string(user.uid)});

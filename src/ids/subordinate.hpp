@@ -46,6 +46,7 @@ class SubordinateIds {
     std::string subuid = "/etc/subuid";
     std::string subgid = "/etc/subgid";
     std::string nsswitch = "/etc/nsswitch.conf";
+    bool library = false;  // ask libsubid also when nsswitch.conf names no service
   };
   SubordinateIds() = default;
   explicit SubordinateIds(Sources sources) : sources_(std::move(sources)) {}

@@ -58,4 +58,11 @@ std::uint64_t system_cpu_time() {
   return total * (1'000'000'000ULL / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
 }
 
+std::string read_sysctl(const std::string& name) {
+  std::ifstream file("/proc/sys/" + name);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
 }  // namespace bryo::kernel

@@ -15,5 +15,7 @@ std::uint64_t total_memory();
 unsigned processors();
 // Nanoseconds of processor time of the whole host since boot, all processors together (/proc/stat).
 std::uint64_t system_cpu_time();
+// /proc/sys/<name> ("kernel/pid_max"), without the line's end; empty when this kernel has no such setting.
+std::string read_sysctl(const std::string& name);
 
 }  // namespace bryo::kernel

@@ -229,6 +229,12 @@ LinkChanges& LinkChanges::alias(int index, const std::string& text) {
   return *this;
 }
 
+LinkChanges& LinkChanges::to_netns(int index, int netns_fd) {
+  link_flags(index, 0, 0);
+  batch_.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns_fd));
+  return *this;
+}
+
 void LinkChanges::address(std::uint16_t type, unsigned flags, int index, const IpPrefix& address) {
   ifaddrmsg header{};
   header.ifa_family = kernel_family(address.family());

@@ -68,6 +68,8 @@ class LinkChanges {
   LinkChanges& mtu(int index, int mtu);
   LinkChanges& master(int index, int bridge);
   LinkChanges& alias(int index, const std::string& text);
+  // Into another namespace, down and without addresses; its index may change.
+  LinkChanges& to_netns(int index, int netns_fd);
   // Usable at once: IPv6 duplicate address detection is skipped.
   LinkChanges& add_address(int index, const IpPrefix& address);
   LinkChanges& remove_address(int index, const IpPrefix& address);

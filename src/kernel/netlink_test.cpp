@@ -47,6 +47,20 @@ TEST_F(Netlink, VisitsComeBack) {
   EXPECT_TRUE(find_link(*route_, "lo")) << "the socket stays where it was opened";
 }
 
+TEST_F(Netlink, AThreadStaysWhereItWasMade) {
+  NetnsThread there;
+  visit_.reset();
+  UniqueFd socket_namespace;
+  there.run([&] { socket_namespace = open_own_netns(); });
+  EXPECT_TRUE(same_netns(socket_namespace.get(), netns_.get()));
+  EXPECT_FALSE(same_netns(open_own_netns().get(), netns_.get()));
+  EXPECT_THROW(there.run([] { fail(ErrorKind::conflict, "told to the caller"); }), Error);
+  there.run_beside([&] { EXPECT_TRUE(same_netns(open_own_netns().get(), netns_.get())); });
+  EXPECT_THROW(there.run_beside([] { fail(ErrorKind::conflict, "told to the caller"); }), Error);
+  there.run([&] { socket_namespace.reset(); });
+  EXPECT_FALSE(socket_namespace) << "serves on after an error";
+}
+
 TEST_F(Netlink, BridgesAreMadeMarkedAndFound) {
   create_bridge(*route_, {"b0", "mark", {2, 0, 0, 0, 0, 1}, 1400});
   const auto link = find_link(*route_, "b0");

@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 #include <cstdlib>
 #include <exception>
 #include <thread>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -31,6 +35,18 @@ std::string sysctl_path(const std::string& name) {
   return "/proc/sys/net/" + name;
 }
 
+void on_a_thread(const std::function<void()>& errand) {
+  std::exception_ptr failure;
+  std::thread([&] {
+    try {
+      errand();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
+}
+
 }  // namespace
 
 UniqueFd open_own_netns() { return open_namespace("/proc/thread-self/ns/net"); }
@@ -39,18 +55,36 @@ UniqueFd open_netns_of(pid_t pid) { return open_namespace(fmt::format("/proc/{}/
 
 UniqueFd make_netns() {
   UniqueFd made;
-  std::exception_ptr failure;
   // unshare(2) cannot be taken back, so a thread is spent on it.
-  std::thread([&] {
-    try {
-      if (::unshare(CLONE_NEWNET) != 0) fail_errno("unshare CLONE_NEWNET");
-      made = open_own_netns();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  }).join();
-  if (failure) std::rethrow_exception(failure);
+  on_a_thread([&] {
+    if (::unshare(CLONE_NEWNET) != 0) fail_errno("unshare CLONE_NEWNET");
+    made = open_own_netns();
+  });
   return made;
+}
+
+void enter_new_netns() {
+  if (::unshare(CLONE_NEWNET) != 0) fail_errno("make a network namespace (unshare CLONE_NEWNET)");
+}
+
+UniqueFd enter_kept_netns(const std::string& file) {
+  UniqueFd kept(::open(file.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!kept) fail_errno("open {}", file);
+  if (::ioctl(kept.get(), NS_GET_NSTYPE) == CLONE_NEWNET) {
+    if (::setns(kept.get(), CLONE_NEWNET) != 0) fail_errno("enter the network namespace {} (setns)", file);
+    return kept;
+  }
+  enter_new_netns();
+  if (::mount("/proc/thread-self/ns/net", file.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    fail_errno("keep the network namespace at {} (mount)", file);
+  return open_own_netns();
+}
+
+void run_in_netns(int netns_fd, const std::function<void()>& errand) {
+  on_a_thread([&] {
+    if (::setns(netns_fd, CLONE_NEWNET) != 0) fail_errno("enter a network namespace (setns)");
+    errand();
+  });
 }
 
 bool same_netns(int a, int b) {
@@ -69,6 +103,59 @@ NetnsVisit::~NetnsVisit() {
   log::error("cannot return from a container's network namespace: errno {}; ending rather than serving from there",
              errno);
   std::abort();
+}
+
+NetnsThread::NetnsThread() : thread_([this] { serve(); }) {}
+
+NetnsThread::~NetnsThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void NetnsThread::run(const std::function<void()>& errand) {
+  const std::lock_guard caller(callers_);
+  std::unique_lock lock(mutex_);
+  errand_ = &errand;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return errand_ == nullptr; });
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void NetnsThread::run_beside(const std::function<void()>& errand) {
+  std::thread beside;
+  std::exception_ptr failure;
+  run([&] {
+    beside = std::thread([&] {
+      try {
+        errand();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+  });
+  beside.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void NetnsThread::serve() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || errand_ != nullptr; });
+    if (errand_ == nullptr) return;
+    lock.unlock();
+    try {
+      (*errand_)();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+    lock.lock();
+    errand_ = nullptr;
+    changed_.notify_all();
+  }
 }
 
 std::string get_net_sysctl(const std::string& name) {

@@ -163,6 +163,14 @@ NftRule& NftRule::connection_established() {
 
 NftRule& NftRule::connection_translated() { return conntrack_bits(NFT_CT_STATUS, IPS_DST_NAT); }
 
+NftRule& NftRule::socket_transparent() {
+  add("socket", [](NetlinkBatch& batch) {
+    batch.be32(NFTA_SOCKET_KEY, NFT_SOCKET_TRANSPARENT).be32(NFTA_SOCKET_DREG, kernel_register(0));
+  });
+  const std::uint8_t yes = 1;
+  return compare(0, NFT_CMP_EQ, as_bytes(yes));
+}
+
 NftRule& NftRule::map(unsigned r, std::string_view map) {
   return add("lookup", [=, name = std::string(map)](NetlinkBatch& batch) {
     batch.text(NFTA_LOOKUP_SET, name);
@@ -180,6 +188,13 @@ NftRule& NftRule::translate_destination(Family family, unsigned address_register
 
 NftRule& NftRule::masquerade() {
   return add("masq", [](NetlinkBatch&) {});
+}
+
+NftRule& NftRule::set_mark(std::uint32_t mark) {
+  immediate(0, as_bytes(mark));
+  return add("meta", [](NetlinkBatch& batch) {
+    batch.be32(NFTA_META_KEY, NFT_META_MARK).be32(NFTA_META_SREG, kernel_register(0));
+  });
 }
 
 NftRule& NftRule::write_transport_header(unsigned r, unsigned offset, unsigned size, unsigned checksum_offset) {

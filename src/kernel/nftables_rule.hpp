@@ -52,12 +52,17 @@ class NftRule {
   NftRule& no_way_back();
   NftRule& connection_established();  // or related
   NftRule& connection_translated();   // its destination was rewritten
+  // A local socket with IP_TRANSPARENT is an end of this flow, whatever its addresses (hooks prerouting, input,
+  // output).
+  NftRule& socket_transparent();
 
   // Effects.
   // Looks the key at r up in a map; the value replaces it from r on.
   NftRule& map(unsigned r, std::string_view map);
   NftRule& translate_destination(Family family, unsigned address_register, unsigned port_register);
   NftRule& masquerade();
+  // The packet's mark (fwmark), which routing rules can see.
+  NftRule& set_mark(std::uint32_t mark);
   // Stateless: overwrites the bytes and corrects the checksum at `checksum_offset` of the same header.
   NftRule& write_transport_header(unsigned r, unsigned offset, unsigned size, unsigned checksum_offset);
   NftRule& verdict(NftVerdict verdict);

@@ -1,10 +1,13 @@
 #include "kernel/sockets.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 
 #include "base/error.hpp"
 
@@ -124,6 +127,35 @@ std::uint16_t local_port(int fd) {
   return from_raw(storage).second;
 }
 
+BoundSocket inspect_socket(int fd) {
+  const auto option = [fd](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+  };
+  BoundSocket out;
+  const int type = option(SOL_SOCKET, SO_TYPE);
+  const int protocol = option(SOL_SOCKET, SO_PROTOCOL);
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(storage);
+  const bool named = ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) == 0;
+  const bool internet = named && (storage.ss_family == AF_INET || storage.ss_family == AF_INET6);
+  out.datagrams = type == SOCK_DGRAM && protocol == IPPROTO_UDP;
+  if (!internet || (!out.datagrams && (type != SOCK_STREAM || protocol != IPPROTO_TCP)))
+    fail(ErrorKind::invalid_argument, "descriptor {} is not a TCP or UDP socket", fd);
+  std::tie(out.address, out.port) = from_raw(storage);
+  if (out.port == 0) fail(ErrorKind::invalid_argument, "descriptor {} is a socket that is bound to no port", fd);
+  out.listening = option(SOL_SOCKET, SO_ACCEPTCONN) == 1;
+  out.both_families = storage.ss_family == AF_INET6 && option(IPPROTO_IPV6, IPV6_V6ONLY) == 0;
+  return out;
+}
+
+UniqueFd duplicate_socket(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) fail_errno("duplicate a socket");
+  return copy;
+}
+
 bool has_ipv6() {
   const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return false;
@@ -164,6 +196,24 @@ void finish_connect(int fd) {
   socklen_t size = sizeof(number);
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0) fail_errno("getsockopt SO_ERROR");
   if (number != 0) throw Error::from_errno(number, "connect");
+}
+
+pid_t unix_socket_owner(int directory, const std::string& name) {
+  const std::string path = directory < 0 ? name : fmt::format("/proc/self/fd/{}/{}", directory, name);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return -1;
+  path.copy(address.sun_path, path.size());
+  for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+    const UniqueFd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) fail_errno("make a unix socket");
+    ucred owner{};
+    socklen_t size = sizeof owner;
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &owner, &size) == 0)
+      return owner.pid;
+  }
+  return -1;
 }
 
 }  // namespace bryo::kernel

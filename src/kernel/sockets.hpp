@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "base/unique_fd.hpp"
@@ -23,6 +24,18 @@ UniqueFd start_connect_tcp(const IpAddress& address, std::uint16_t port);
 // nullopt: nobody there now.
 std::optional<UniqueFd> accept_tcp(int listener);
 std::uint16_t local_port(int fd);
+// A socket that somebody else made (socket activation).
+struct BoundSocket {
+  bool datagrams = false;  // UDP; else TCP
+  bool listening = false;
+  IpAddress address;
+  std::uint16_t port = 0;
+  bool both_families = false;  // an IPv6 socket that also takes IPv4
+};
+// Throws Error{invalid_argument} when it is no TCP or UDP socket, or bound to no port.
+BoundSocket inspect_socket(int fd);
+// Another descriptor of the same socket, O_CLOEXEC.
+UniqueFd duplicate_socket(int fd);
 // Whether the namespace can bind IPv6 addresses.
 bool has_ipv6();
 
@@ -41,5 +54,9 @@ std::optional<std::size_t> receive_some(int fd, void* buffer, std::size_t size);
 std::optional<std::size_t> send_some(int fd, const void* data, std::size_t size);
 // After start_connect_tcp, when writable: throws what went wrong.
 void finish_connect(int fd);
+
+// The process that listens on the unix socket (stream or seqpacket) of this name, in an open directory or AT_FDCWD, as
+// SO_PEERCRED tells (unix(7)); -1 when nobody does. By descriptor, since addresses have 107 bytes only.
+pid_t unix_socket_owner(int directory, const std::string& name);
 
 }  // namespace bryo::kernel

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "monitor/forward_tcp.hpp"
@@ -27,18 +29,41 @@ ForwardTarget ForwardTarget::parse(const std::string& address, std::uint16_t por
   return target;
 }
 
+ForwardTargets ForwardTargets::parse(const PortForward& forward) {
+  ForwardTargets targets;
+  targets.first = ForwardTarget::parse(forward.target_address, forward.target_port);
+  if (!forward.other_target_address.empty())
+    targets.other = ForwardTarget::parse(forward.other_target_address, forward.target_port);
+  targets.transparent = forward.transparent;
+  return targets;
+}
+
 Forwards::Forwards(EventLoop& loop) : loop_(loop) {}
 Forwards::~Forwards() = default;
 
-void Forwards::add(ForwardProtocol protocol, UniqueFd socket, const std::string& address, std::uint16_t port) {
-  const ForwardTarget target = ForwardTarget::parse(address, port);
-  if (protocol == ForwardProtocol::tcp) {
+void Forwards::add(PortForward forward) {
+  const ForwardTargets targets = ForwardTargets::parse(forward);
+  if (forward.protocol == ForwardProtocol::tcp) {
     if (!tcp_) tcp_ = std::make_unique<TcpForwards>(loop_);
-    tcp_->add(std::move(socket), target);
+    tcp_->add(std::move(forward.socket), targets);
   } else {
     if (!udp_) udp_ = std::make_unique<UdpForwards>(loop_);
-    udp_->add(std::move(socket), target);
+    udp_->add(std::move(forward.socket), targets);
   }
+}
+
+void Forwards::remove(const std::vector<PortName>& ports, bool others) {
+  const auto chosen = [&](ForwardProtocol protocol) {
+    std::vector<ForwardTarget> names;
+    for (const PortName& port : ports)
+      if (port.protocol == protocol) names.push_back(ForwardTarget::parse(port.address, port.port));
+    return [names = std::move(names), others](int socket) {
+      const auto is = [socket](const ForwardTarget& name) { return is_bound_to(socket, name); };
+      return std::any_of(names.begin(), names.end(), is) != others;
+    };
+  };
+  if (tcp_) tcp_->remove_if(chosen(ForwardProtocol::tcp));
+  if (udp_) udp_->remove_if(chosen(ForwardProtocol::udp));
 }
 
 void Forwards::stop_listening() {

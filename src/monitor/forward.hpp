@@ -1,6 +1,7 @@
-// Published ports whose packets nf_tables did not redirect (loopback and ::1 of the host): connections and datagrams
-// that arrive at a socket of the host go on to an address of the container. Bounded: kMaxConnections and kMaxSessions a
-// container; what is over waits in the kernel's queue (tcp) or takes the place of the longest idle (udp).
+// Published ports whose packets nf_tables did not redirect (loopback and ::1 of the host; in a rootless engine, all):
+// connections and datagrams that arrive at a socket of the host go on to an address of the container. Bounded:
+// kMaxConnections and kMaxSessions a container; what is over waits in the kernel's queue (tcp) or takes the place of
+// the longest idle (udp).
 #pragma once
 
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.hpp"
 #include "monitor/event_loop.hpp"
@@ -29,6 +31,18 @@ struct ForwardTarget {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
 };
 
+// Where the clients of one socket go.
+struct ForwardTargets {
+  ForwardTarget first;
+  ForwardTarget other;  // of the other family; size 0: none
+  bool transparent = false;
+  static ForwardTargets parse(const PortForward& forward);
+  // By the client's family.
+  const ForwardTarget& target_for(int family) const {
+    return other.size != 0 && other.family() == family ? other : first;
+  }
+};
+
 class TcpForwards;
 class UdpForwards;
 
@@ -38,7 +52,9 @@ class Forwards {
   ~Forwards();
 
   // Throws Error; then nothing was added.
-  void add(ForwardProtocol protocol, UniqueFd socket, const std::string& address, std::uint16_t port);
+  void add(PortForward forward);
+  // Every socket that is bound to one of these; `others`: to none of them. Who has connected to it already is served.
+  void remove(const std::vector<PortName>& ports, bool others);
   // Closes the sockets of the host: their ports are free at once. Connections go on.
   void stop_listening();
   // And the connections too.

@@ -22,12 +22,14 @@ void set_option(int socket, int level, int name) {
   ::setsockopt(socket, level, name, &on, sizeof on);
 }
 
+bool is_exhaustion(int number) { return number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOBUFS; }
+
 }  // namespace
 
 class TcpListener final : public EventHandler {
  public:
-  TcpListener(EventLoop& loop, TcpForwards& owner, UniqueFd socket, const ForwardTarget& target)
-      : loop_(loop), owner_(owner), socket_(std::move(socket)), target_(target) {
+  TcpListener(EventLoop& loop, TcpForwards& owner, UniqueFd socket, const ForwardTargets& targets)
+      : loop_(loop), owner_(owner), socket_(std::move(socket)), targets_(targets) {
     if (::fcntl(socket_.get(), F_SETFL, O_NONBLOCK) < 0) fail_errno("make a published port non-blocking");
     set_accepting(true);
   }
@@ -42,8 +44,13 @@ class TcpListener final : public EventHandler {
       loop_.remove(socket_.get(), *this);
   }
   // Empty when nobody waits; errno says why.
-  UniqueFd accept() { return UniqueFd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)); }
-  const ForwardTarget& target() const { return target_; }
+  UniqueFd accept(sockaddr_storage& client) {
+    socklen_t size = sizeof client;
+    return UniqueFd(
+        ::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&client), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  }
+  const ForwardTargets& targets() const { return targets_; }
+  int socket() const { return socket_.get(); }
 
  private:
   void on_events(std::uint32_t) override { owner_.accept_from(*this); }
@@ -51,7 +58,7 @@ class TcpListener final : public EventHandler {
   EventLoop& loop_;
   TcpForwards& owner_;
   UniqueFd socket_;
-  ForwardTarget target_;
+  ForwardTargets targets_;
   bool accepting_ = false;
 };
 
@@ -168,8 +175,14 @@ TcpForwards::TcpForwards(EventLoop& loop)
 
 TcpForwards::~TcpForwards() = default;
 
-void TcpForwards::add(UniqueFd listener, const ForwardTarget& target) {
-  listeners_.push_back(std::make_unique<TcpListener>(loop_, *this, std::move(listener), target));
+void TcpForwards::add(UniqueFd listener, const ForwardTargets& targets) {
+  listeners_.push_back(std::make_unique<TcpListener>(loop_, *this, std::move(listener), targets));
+}
+
+void TcpForwards::remove_if(const std::function<bool(int socket)>& chosen) {
+  for (const auto& listener : listeners_)
+    if (chosen(listener->socket())) accept_from(*listener);
+  std::erase_if(listeners_, [&](const auto& listener) { return chosen(listener->socket()); });
 }
 
 void TcpForwards::stop_listening() {
@@ -179,16 +192,16 @@ void TcpForwards::stop_listening() {
 
 void TcpForwards::accept_from(TcpListener& listener) {
   while (connections_.size() < kMaxConnections) {
-    UniqueFd client = listener.accept();
+    sockaddr_storage client_address{};
+    UniqueFd client = listener.accept(client_address);
     if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (!client && errno == EAGAIN) return;
-    const ForwardTarget& target = listener.target();
-    UniqueFd server(client ? ::socket(target.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1);
-    if (!server) {
+    UniqueFd server = client ? sockets_.connect(SOCK_STREAM, listener.targets(), client_address) : UniqueFd();
+    if (!client || (!server && is_exhaustion(errno))) {
       pause_accepting();
       return;
     }
-    if (::connect(server.get(), target.get(), target.size) < 0 && errno != EINPROGRESS) continue;
+    if (!server) continue;
     connections_.push_back(std::make_unique<TcpConnection>(loop_, *this, std::move(client), std::move(server)));
   }
   pause_accepting();

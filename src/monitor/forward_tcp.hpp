@@ -1,10 +1,12 @@
 // TCP forwards: accept, connect, splice(2) both ways with half-close. Part of Forwards.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "monitor/forward.hpp"
+#include "monitor/forward_sockets.hpp"
 #include "monitor/splice_pipe.hpp"
 
 namespace bryo::monitor {
@@ -17,7 +19,9 @@ class TcpForwards {
   explicit TcpForwards(EventLoop& loop);
   ~TcpForwards();
 
-  void add(UniqueFd listener, const ForwardTarget& target);
+  void add(UniqueFd listener, const ForwardTargets& targets);
+  // Listeners by their sockets; those who wait in their queues are taken first.
+  void remove_if(const std::function<bool(int socket)>& chosen);
   void stop_listening();
 
  private:
@@ -30,6 +34,7 @@ class TcpForwards {
   void bury();
 
   EventLoop& loop_;
+  ForwardSockets sockets_;
   SplicePipePool pipes_;
   std::vector<std::unique_ptr<TcpListener>> listeners_;
   std::vector<std::unique_ptr<TcpConnection>> connections_;

@@ -76,8 +76,8 @@ void put_control(msghdr& message, ControlBuffer& control, int level, int type, c
 
 class UdpListener final : public EventHandler {
  public:
-  UdpListener(EventLoop& loop, UdpForwards& owner, UniqueFd socket, const ForwardTarget& target)
-      : loop_(loop), owner_(owner), socket_(std::move(socket)), target_(target) {
+  UdpListener(EventLoop& loop, UdpForwards& owner, UniqueFd socket, const ForwardTargets& targets)
+      : loop_(loop), owner_(owner), socket_(std::move(socket)), targets_(targets) {
     const int on = 1;
     ::setsockopt(socket_.get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
     ::setsockopt(socket_.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
@@ -85,7 +85,8 @@ class UdpListener final : public EventHandler {
   }
   ~UdpListener() { loop_.remove(socket_.get(), *this); }
 
-  const ForwardTarget& target() const { return target_; }
+  const ForwardTargets& targets() const { return targets_; }
+  int socket() const { return socket_.get(); }
   void reply(std::size_t size, const sockaddr_storage& to, const LocalAddress& from) const;
 
  private:
@@ -95,7 +96,7 @@ class UdpListener final : public EventHandler {
   EventLoop& loop_;
   UdpForwards& owner_;
   UniqueFd socket_;
-  ForwardTarget target_;
+  ForwardTargets targets_;
 };
 
 // One sender and its socket to the container.
@@ -109,8 +110,11 @@ class UdpSession final : public EventHandler {
   ~UdpSession() { owner_.loop_.remove(socket_.get(), *this); }
 
   bool is(const UdpListener& listener, const sockaddr_storage& sender, const LocalAddress& local) const {
-    return &listener_ == &listener && same_address(sender_, sender) && local_ == local;
+    return belongs_to(listener) && same_address(sender_, sender) && local_ == local;
   }
+  bool belongs_to(const UdpListener& listener) const { return &listener_ == &listener; }
+  // Its socket to the container, if it has the sender's address, cannot be told from another one for this sender.
+  bool looks_like(const sockaddr_storage& sender, const ForwardTargets& targets) const;
   // A full queue or a port that nobody has: datagrams get lost, as on any network.
   void send(std::size_t size) const { ::send(socket_.get(), datagram, size, MSG_DONTWAIT | MSG_NOSIGNAL); }
 
@@ -133,6 +137,12 @@ class UdpSession final : public EventHandler {
   sockaddr_storage sender_;
   LocalAddress local_;
 };
+
+bool UdpSession::looks_like(const sockaddr_storage& sender, const ForwardTargets& targets) const {
+  const int family = without_mapping(sender).ss_family;
+  return same_address(sender_, sender) &&
+         same_address(listener_.targets().target_for(family).address, targets.target_for(family).address);
+}
 
 void UdpListener::on_events(std::uint32_t) {
   for (int round = 0; round < kFairRounds && receive_one(); ++round) {
@@ -180,8 +190,16 @@ void UdpListener::reply(std::size_t size, const sockaddr_storage& to, const Loca
 UdpForwards::UdpForwards(EventLoop& loop) : loop_(loop), expiry_(loop, [this] { expire(); }) {}
 UdpForwards::~UdpForwards() = default;
 
-void UdpForwards::add(UniqueFd socket, const ForwardTarget& target) {
-  listeners_.push_back(std::make_unique<UdpListener>(loop_, *this, std::move(socket), target));
+void UdpForwards::add(UniqueFd socket, const ForwardTargets& targets) {
+  listeners_.push_back(std::make_unique<UdpListener>(loop_, *this, std::move(socket), targets));
+}
+
+void UdpForwards::remove_if(const std::function<bool(int socket)>& chosen) {
+  std::erase_if(listeners_, [&](const auto& listener) {
+    if (!chosen(listener->socket())) return false;
+    sessions_.remove_if([&](const auto& session) { return session->belongs_to(*listener); });
+    return true;
+  });
 }
 
 // Newest first: traffic comes in bursts.
@@ -196,9 +214,11 @@ UdpSession* UdpForwards::find(UdpListener& listener, const sockaddr_storage& sen
 
 UdpSession* UdpForwards::open(UdpListener& listener, const sockaddr_storage& sender, const LocalAddress& local) {
   if (sessions_.size() >= kMaxSessions) sessions_.pop_front();
-  const ForwardTarget& target = listener.target();
-  UniqueFd socket(::socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket || ::connect(socket.get(), target.get(), target.size) < 0) return nullptr;
+  const bool port_taken = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& session) {
+    return session->looks_like(sender, listener.targets());
+  });
+  UniqueFd socket = sockets_.connect(SOCK_DGRAM, listener.targets(), sender, port_taken);
+  if (!socket) return nullptr;
   sessions_.push_back(std::make_unique<UdpSession>(*this, listener, std::move(socket), sender, local));
   sessions_.back()->last_used = EventLoop::Clock::now();
   if (!expiry_.armed()) expiry_.arm(kSessionIdle);

@@ -1,11 +1,13 @@
 // UDP forwards: one connected socket to the container for each sender, as a NAT has. Part of Forwards.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <vector>
 
 #include "monitor/forward.hpp"
+#include "monitor/forward_sockets.hpp"
 
 namespace bryo::monitor {
 
@@ -17,7 +19,9 @@ class UdpForwards {
   explicit UdpForwards(EventLoop& loop);
   ~UdpForwards();
 
-  void add(UniqueFd socket, const ForwardTarget& target);
+  void add(UniqueFd socket, const ForwardTargets& targets);
+  // Sockets, with the senders that they have heard of: replies leave through the same socket.
+  void remove_if(const std::function<bool(int socket)>& chosen);
 
  private:
   friend class UdpListener;
@@ -28,6 +32,7 @@ class UdpForwards {
   void expire();
 
   EventLoop& loop_;
+  ForwardSockets sockets_;
   std::vector<std::unique_ptr<UdpListener>> listeners_;
   std::list<std::unique_ptr<UdpSession>> sessions_;  // longest idle first
   Timer expiry_;

@@ -44,16 +44,19 @@ LaunchMessage to_message(StartRequest& request, const kernel::CgroupLayout& cgro
 }
 
 // Several packets when there are more sockets than one may carry.
-std::vector<std::future<Packet>> submit_ports(MonitorConnection& connection, const std::vector<PortForward>& ports) {
+std::vector<std::future<Packet>> submit_ports(MonitorConnection& connection, const std::vector<PortForward>& ports,
+                                              bool replace) {
   std::vector<std::future<Packet>> answers;
   std::size_t next = 0;
   do {
     SetPortsMessage message;
-    message.replace = next == 0;
+    message.replace = replace && next == 0;
     std::vector<int> sockets;
     for (; next < ports.size() && sockets.size() < kPortsAtOnce; ++next) {
-      message.forwards.push_back({ports[next].protocol, ports[next].target_address, ports[next].target_port});
-      sockets.push_back(ports[next].socket.get());
+      const PortForward& port = ports[next];
+      message.forwards.push_back(
+          {port.protocol, port.target_address, port.target_port, port.other_target_address, port.transparent});
+      sockets.push_back(port.socket.get());
     }
     answers.push_back(connection.submit(MessageType::set_ports, to_wire(message), sockets));
   } while (next < ports.size());
@@ -104,7 +107,7 @@ std::shared_ptr<Monitor> MonitorHub::spawn(StartRequest request) {
   for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
   auto created = connection->submit(MessageType::launch, {}, descriptors);
   std::vector<std::future<Packet>> ports;
-  if (!request.ports.empty()) ports = submit_ports(*connection, request.ports);
+  if (!request.ports.empty()) ports = submit_ports(*connection, request.ports, true);
   connection->expect_launch(std::move(created), std::move(ports));
   return monitor;
 }
@@ -187,8 +190,25 @@ void Monitor::resize(const std::string& exec_id, ConsoleSize size) {
 void Monitor::signal(int number) { connection_->call(MessageType::signal, to_wire(SignalMessage{number})); }
 
 void Monitor::set_ports(std::vector<PortForward> ports) {
-  for (auto& answer : submit_ports(*connection_, ports))
+  for (auto& answer : submit_ports(*connection_, ports, true))
     connection_->wait(answer, MessageType::set_ports, std::chrono::seconds(10));
+}
+
+void Monitor::add_ports(std::vector<PortForward> ports) {
+  for (auto& answer : submit_ports(*connection_, ports, false))
+    connection_->wait(answer, MessageType::set_ports, std::chrono::seconds(10));
+}
+
+void Monitor::remove_ports(std::vector<PortName> ports) {
+  const UniqueFd memory = to_memory(to_wire(RemovePortsMessage{false, std::move(ports)}));
+  const int descriptors[] = {memory.get()};
+  connection_->call(MessageType::remove_ports, {}, descriptors);
+}
+
+void Monitor::keep_ports(std::vector<PortName> ports) {
+  const UniqueFd memory = to_memory(to_wire(RemovePortsMessage{true, std::move(ports)}));
+  const int descriptors[] = {memory.get()};
+  connection_->call(MessageType::remove_ports, {}, descriptors);
 }
 
 void Monitor::reopen_log() { connection_->call(MessageType::reopen_log, {}); }

@@ -76,6 +76,12 @@ class Monitor {
   void signal(int number);
   // Replaces all forwards; connections that are open go on.
   void set_ports(std::vector<PortForward> ports);
+  // In addition to what is forwarded already.
+  void add_ports(std::vector<PortForward> ports);
+  // Closes their sockets; TCP connections that are open go on. Unknown ones are ignored.
+  void remove_ports(std::vector<PortName> ports);
+  // Removes all others: after a restart of bryod, those that were added and not remembered.
+  void keep_ports(std::vector<PortName> ports);
   // After somebody else moved the log file.
   void reopen_log();
   MonitorStatus status();

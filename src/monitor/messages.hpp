@@ -77,9 +77,17 @@ struct SetPortsMessage {
     ForwardProtocol protocol = ForwardProtocol::tcp;
     std::string target_address;
     std::uint16_t target_port = 0;
+    std::string other_target_address;
+    bool transparent = false;
   };
   bool replace = false;  // forget the forwards so far
   std::vector<Forward> forwards;
+};
+
+// Descriptor: a memfd with these bytes.
+struct RemovePortsMessage {
+  bool others = false;  // remove all but these
+  std::vector<PortName> ports;
 };
 
 struct ExitMessage {
@@ -154,11 +162,19 @@ void describe(A& a, SignalMessage& v) {
 }
 template <typename A>
 void describe(A& a, SetPortsMessage::Forward& v) {
-  a(v.protocol, v.target_address, v.target_port);
+  a(v.protocol, v.target_address, v.target_port, v.other_target_address, v.transparent);
 }
 template <typename A>
 void describe(A& a, SetPortsMessage& v) {
   a(v.replace, v.forwards);
+}
+template <typename A>
+void describe(A& a, PortName& v) {
+  a(v.protocol, v.address, v.port);
+}
+template <typename A>
+void describe(A& a, RemovePortsMessage& v) {
+  a(v.others, v.ports);
 }
 template <typename A>
 void describe(A& a, ExitMessage& v) {

@@ -12,6 +12,7 @@ bool ContainerPhase::allows(MessageType request) const {
     case MessageType::resize:
     case MessageType::signal:
     case MessageType::set_ports:
+    case MessageType::remove_ports:
       return phase_ == Phase::created || phase_ == Phase::running;
     case MessageType::exec:
       return phase_ == Phase::running;
@@ -56,6 +57,8 @@ std::string_view to_string(MessageType type) {
       return "signal";
     case MessageType::set_ports:
       return "set_ports";
+    case MessageType::remove_ports:
+      return "remove_ports";
     case MessageType::reopen_log:
       return "reopen_log";
     case MessageType::status:

@@ -10,7 +10,7 @@
 //        │◀─ reply + stream fd ─────────────────────────┤                                │
 //        ├── start ────────────────────────────────────▶│ opens the gate ───────────────▶│ execve
 //        │◀─ reply started {pid, start time} ───────────┤◀──────────────── close-on-exec │
-//        ├── exec, attach, resize, signal, set_ports, reopen_log, status ─▶│             │
+//        ├── exec, attach, resize, signal, set_ports, remove_ports, reopen_log, status ─▶│
 //        │◀─ reply | failure {kind, errno, exit code, text} ────────────────┤             │
 //        │◀─ event exec_exit ───────────────────────────┤                                │
 //        │◀─ event exit {code, oom, time} ──────────────┤◀────────────────────── dies ───│
@@ -50,6 +50,7 @@ enum class MessageType : std::uint16_t {
   reopen_log,
   status,
   close,
+  remove_ports,
   // monitor → bryod
   reply = 100,
   failure,

@@ -56,6 +56,7 @@ class Session final : ControlHandler, EventHandler {
   Answer resize(const ResizeMessage& request);
   Answer signal(const SignalMessage& request);
   Answer set_ports(Packet& packet);
+  Answer remove_ports(const RemovePortsMessage& request);
   Answer status();
   void close();
 

@@ -66,6 +66,8 @@ Answer Session::on_request(MessageType type, Packet& packet) {
       return signal(from_wire<SignalMessage>(packet.payload));
     case MessageType::set_ports:
       return set_ports(packet);
+    case MessageType::remove_ports:
+      return remove_ports(message_from_memory<RemovePortsMessage>(packet));
     case MessageType::reopen_log:
       if (log_) log_->reopen();
       return {};
@@ -220,8 +222,14 @@ Answer Session::set_ports(Packet& packet) {
   if (request.replace) forwards_.stop_listening();
   for (std::size_t i = 0; i < request.forwards.size(); ++i) {
     const auto& forward = request.forwards[i];
-    forwards_.add(forward.protocol, std::move(packet.descriptors[i]), forward.target_address, forward.target_port);
+    forwards_.add({forward.protocol, std::move(packet.descriptors[i]), forward.target_address, forward.target_port,
+                   forward.other_target_address, forward.transparent});
   }
+  return {};
+}
+
+Answer Session::remove_ports(const RemovePortsMessage& request) {
+  forwards_.remove(request.ports, request.others);
   return {};
 }
 

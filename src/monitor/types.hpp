@@ -45,6 +45,17 @@ struct PortForward {
   UniqueFd socket;
   std::string target_address;  // "172.17.0.2" or "fd00::2", no brackets
   std::uint16_t target_port = 0;
+  // For clients of the other family, when the socket takes both; empty: target_address.
+  std::string other_target_address;
+  // Connect from the client's own address and port, where that is possible (forward_sockets.hpp).
+  bool transparent = false;
+};
+
+// A forward's socket by what it is bound to.
+struct PortName {
+  ForwardProtocol protocol = ForwardProtocol::tcp;
+  std::string address;  // "0.0.0.0", "::", "192.0.2.7"
+  std::uint16_t port = 0;
 };
 
 struct StartRequest {

@@ -123,6 +123,17 @@ TEST_F(Resolvers, LookBehindTheStub) {
   EXPECT_FALSE(HostResolvers(path, behind).upstreams({"127.0.0.1"})[0].from_host) << "the container's own loopback";
 }
 
+TEST_F(Resolvers, ARelayAnswersForTheHosts) {
+  const std::string path = write("a", "nameserver 127.0.0.53\nnameserver 192.0.2.1\nsearch example.org\n");
+  const HostResolvers resolvers(path, "/nonexistent", "10.0.2.3");
+  EXPECT_EQ(resolvers.current().servers, Texts{"10.0.2.3"});
+  EXPECT_EQ(resolvers.current().search, Texts{"example.org"});
+  EXPECT_EQ(resolvers.upstreams({}).size(), 1U);
+  EXPECT_FALSE(resolvers.upstreams({})[0].from_host);
+  EXPECT_EQ(resolvers.upstreams({"192.0.2.7"})[0].address.str(), "192.0.2.7") << "--dns of a container";
+  EXPECT_EQ(resolvers.own().servers.size(), 2U) << "the host's own network has the host's file";
+}
+
 TEST_F(Resolvers, NoticeChanges) {
   const std::string path = write("a", "nameserver 192.0.2.1\n");
   const HostResolvers resolvers(path, "/nonexistent");

@@ -21,8 +21,9 @@ using kernel::NftOwned;
 using kernel::NftTransaction;
 
 struct Firewall::Impl {
-  Impl(std::string name, bool own) : table(std::move(name)), socket(NETLINK_NETFILTER) {
-    if (!own) owned = false;
+  Impl(std::string name, FirewallOptions options) : table(std::move(name)), socket(NETLINK_NETFILTER) {
+    if (!options.own) owned = false;
+    layout.transparent = options.transparent;
     watcher = std::thread([this] { watch_table(); });
   }
 
@@ -37,7 +38,7 @@ struct Firewall::Impl {
   // The table as wanted, in one transaction. Under the lock.
   void load(NftOwned wanted) {
     const auto existing = kernel::find_table(socket, NftFamily::inet, table);
-    const bool adopt = existing && kernel::has_set(socket, NftFamily::inet, table, layout_mark(close_transit));
+    const bool adopt = existing && kernel::has_set(socket, NftFamily::inet, table, layout_mark(layout));
     NftTransaction change(NftFamily::inet, table);
     if (adopt) {
       if (wanted == NftOwned::yes) change.claim_table();
@@ -45,7 +46,7 @@ struct Firewall::Impl {
     } else {
       if (existing) change.delete_table();
       change.create_table(wanted);
-      add_firewall_rules(change, close_transit);
+      add_firewall_rules(change, layout);
     }
     add_all_elements(change);
     change.commit(socket, "load nf_tables table " + table);
@@ -71,6 +72,21 @@ struct Firewall::Impl {
 
   void load() {
     if (bridges.empty()) return unload();
+    try {
+      load_owned_if_possible();
+    } catch (const Error& error) {
+      if (!layout.transparent || (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::unsupported))
+        throw;
+      log::warning(
+          "published ports show the bridge's address to containers instead of the client's: {} (does this "
+          "kernel have the module nft_socket? `sudo modprobe nft_socket`, then start the engine again)",
+          error.message());
+      layout.transparent = false;
+      load_owned_if_possible();
+    }
+  }
+
+  void load_owned_if_possible() {
     try {
       load(owned.value_or(true) ? NftOwned::yes : NftOwned::no);
     } catch (const Error& error) {
@@ -124,14 +140,14 @@ struct Firewall::Impl {
   kernel::NetlinkSocket socket;
   std::map<std::string, BridgeRules> bridges;
   std::set<Translation> translations;
-  bool close_transit = false;
+  TableLayout layout;
   bool loaded = false;
   std::optional<bool> owned;  // whether the kernel knows owned tables; empty until tried
   kernel::NftWatch watch;     // the watcher's own
   std::thread watcher;
 };
 
-Firewall::Firewall(std::string tag, bool own) : impl_(std::make_unique<Impl>(std::move(tag), own)) {}
+Firewall::Firewall(std::string tag, FirewallOptions options) : impl_(std::make_unique<Impl>(std::move(tag), options)) {}
 
 Firewall::~Firewall() = default;
 
@@ -140,7 +156,7 @@ void Firewall::replace(std::vector<BridgeRules> bridges, std::vector<Translation
   impl_->bridges.clear();
   for (BridgeRules& bridge : bridges) impl_->bridges[bridge.interface] = std::move(bridge);
   impl_->translations = {translations.begin(), translations.end()};
-  impl_->close_transit = close_transit;
+  impl_->layout.close_transit = close_transit;
   impl_->load();
 }
 
@@ -205,6 +221,11 @@ void Firewall::clear() {
   impl_->bridges.clear();
   impl_->translations.clear();
   impl_->unload();
+}
+
+bool Firewall::transparent() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->layout.transparent;
 }
 
 std::vector<std::string> Firewall::foreign_drop_policies() {

@@ -6,6 +6,9 @@
 //     map ports4, any4, ports6, any6   (host address,) protocol, port → container address, port
 //     chain raw          prerouting -300:  127/8 and ::1 from outside are dropped (CVE-2020-8558); what comes out of a
 //                        bridge must have a source that is routed there
+//     chain foreign      prerouting -150, only when asked for: what answers a monitor's socket that has a client's
+//     address
+//                        (IP_TRANSPARENT) gets a mark, by which it is routed to that socket (transparent_routes.hpp)
 //     chain prerouting   nat -100: to an address of this host (fib daddr type local: CVE-2025-67499) and in a map →
 //     dnat chain output       nat -100: the same for the host's own programs; loopback is left to the monitors' sockets
 //     chain postrouting  nat 100: masquerade what leaves a bridge, and what returns into the one that it came from
@@ -18,6 +21,7 @@
 // on older ones a thread watches and loads it again (CVE-2025-54388: a firewall reload must not open containers).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,12 +52,19 @@ struct Translation {
   auto operator<=>(const Translation&) const = default;
 };
 
+// Routing mark of packets for sockets with IP_TRANSPARENT ("br").
+inline constexpr std::uint32_t kTransparentMark = 0x6272;
+
+struct FirewallOptions {
+  bool own = true;           // false behaves as on a kernel without owned tables
+  bool transparent = false;  // mark packets for sockets with IP_TRANSPARENT
+};
+
 // Thread-safe. Changes are transactions: they are in force when the call returns, or it throws and nothing has changed.
 class Firewall {
  public:
   // `tag`: the table's name. Nothing happens in the kernel yet. In the namespace of the calling thread, for ever.
-  // `own`: false behaves as on a kernel without owned tables.
-  explicit Firewall(std::string tag, bool own = true);
+  explicit Firewall(std::string tag, FirewallOptions options = {});
   ~Firewall();  // the table stays
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
@@ -67,6 +78,8 @@ class Firewall {
   void remove(std::span<const Translation> translations);
   // Takes the table away; it comes back with the next bridge.
   void clear();
+  // Whether packets for sockets with IP_TRANSPARENT are marked: asked for, and the kernel can (nft_socket).
+  bool transparent();
   // Base chains of other tables that drop forwarded packets by policy, as "ip filter FORWARD".
   std::vector<std::string> foreign_drop_policies();
 

@@ -33,6 +33,7 @@ constexpr std::string_view kAny6 = "any6";
 constexpr int kLayout = 1;
 
 constexpr int kPriorityRaw = -300;
+constexpr int kPriorityMangle = -150;
 constexpr int kPriorityDnat = -100;
 constexpr int kPriorityFilter = 0;
 constexpr int kPrioritySnat = 100;
@@ -132,8 +133,9 @@ void add_forward_rules(NftTransaction& change, bool close_transit) {
 
 }  // namespace
 
-std::string layout_mark(bool close_transit) {
-  return fmt::format("layout{}{}", kLayout, close_transit ? "_closed" : "");
+std::string layout_mark(const TableLayout& layout) {
+  return fmt::format("layout{}{}{}", kLayout, layout.close_transit ? "_closed" : "",
+                     layout.transparent ? "_foreign" : "");
 }
 
 std::vector<std::string_view> element_sets() {
@@ -141,10 +143,14 @@ std::vector<std::string_view> element_sets() {
           kSelf4,   kSelf6,    kAny4,       kAny6,    kPorts4, kPorts6};
 }
 
-void add_firewall_rules(NftTransaction& change, bool close_transit) {
+void add_firewall_rules(NftTransaction& change, const TableLayout& layout) {
   add_sets(change);
-  change.add_set({layout_mark(close_transit), kernel::kNftInterface, 16});
+  change.add_set({layout_mark(layout), kernel::kNftInterface, 16});
   change.add_chain({"raw", false, NftHook::prerouting, kPriorityRaw});
+  if (layout.transparent) {
+    change.add_chain({"foreign", false, NftHook::prerouting, kPriorityMangle});
+    change.add_rule("foreign", NftRule().input_in(kBridges).socket_transparent().set_mark(kTransparentMark));
+  }
   change.add_chain({"prerouting", true, NftHook::prerouting, kPriorityDnat});
   change.add_chain({"output", true, NftHook::output, kPriorityDnat});
   change.add_chain({"postrouting", true, NftHook::postrouting, kPrioritySnat});
@@ -158,7 +164,7 @@ void add_firewall_rules(NftTransaction& change, bool close_transit) {
   change.add_rule("postrouting", NftRule().connection_translated().input_output_in(kHairpin).masquerade());
   change.add_rule("postrouting", NftRule().input_in(kMasquerade).output_not_in(kBridges).masquerade());
   change.add_rule("input", NftRule().input_in(kInternal).to_local().not_to_local_here().verdict(NftVerdict::drop));
-  add_forward_rules(change, close_transit);
+  add_forward_rules(change, layout.close_transit);
 }
 
 std::vector<SetElements> elements_of(const BridgeRules& bridge) {

@@ -10,14 +10,20 @@
 
 namespace bryo::network {
 
+// Which rules a table has; what is in its sets is no part of this.
+struct TableLayout {
+  bool close_transit = false;  // drop what neither comes from nor goes to a container
+  bool transparent = false;    // packets to sockets with IP_TRANSPARENT get kTransparentMark
+};
+
 // An empty set whose name says which rules a table holds: one that is found with the right mark keeps its chains, and
 // only its elements are replaced. Chains that are replaced leave a packet that is between the two, for an instant,
 // without rules.
-std::string layout_mark(bool close_transit);
+std::string layout_mark(const TableLayout& layout);
 // Every set with elements.
 std::vector<std::string_view> element_sets();
 // Sets, chains and rules of an empty table. Anything that changes here needs another kLayout.
-void add_firewall_rules(kernel::NftTransaction& change, bool close_transit);
+void add_firewall_rules(kernel::NftTransaction& change, const TableLayout& layout);
 
 struct SetElements {
   std::string_view set;

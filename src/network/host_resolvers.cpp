@@ -45,10 +45,17 @@ bool only_loopback(const ResolvConf& conf) {
 
 }  // namespace
 
-HostResolvers::HostResolvers(std::string path, std::string behind_stub)
-    : path_(std::move(path)), behind_stub_(std::move(behind_stub)) {}
+HostResolvers::HostResolvers(std::string path, std::string behind_stub, std::string relay)
+    : path_(std::move(path)), behind_stub_(std::move(behind_stub)), relay_(std::move(relay)) {}
 
 ResolvConf HostResolvers::current() const {
+  if (relay_.empty()) return reachable();
+  ResolvConf conf = own();
+  conf.servers = {relay_};
+  return conf;
+}
+
+ResolvConf HostResolvers::reachable() const {
   const SmallFile own = read_small_file(path_);
   const std::lock_guard lock(mutex_);
   if (own.stamp == stamp_) return cached_;

@@ -21,7 +21,9 @@ struct DnsUpstream {
 
 class HostResolvers {
  public:
-  explicit HostResolvers(std::string path, std::string behind_stub = "/run/systemd/resolve/resolv.conf");
+  // `relay`, when not empty, answers in place of all the host's servers: where those are out of reach.
+  explicit HostResolvers(std::string path, std::string behind_stub = "/run/systemd/resolve/resolv.conf",
+                         std::string relay = {});
   // Empty when there is no file, as resolv.conf(5) allows.
   ResolvConf current() const;
   // The file itself, stub or not: for containers in the host's own network.
@@ -30,8 +32,11 @@ class HostResolvers {
   std::vector<DnsUpstream> upstreams(const std::vector<std::string>& asked) const;
 
  private:
+  ResolvConf reachable() const;
+
   std::string path_;
   std::string behind_stub_;
+  std::string relay_;
   mutable std::mutex mutex_;
   mutable ResolvConf cached_;
   mutable std::int64_t stamp_ = -1;

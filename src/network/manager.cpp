@@ -11,22 +11,15 @@
 #include "base/strings.hpp"
 #include "base/time.hpp"
 #include "kernel/files.hpp"
-#include "kernel/netns.hpp"
 #include "network/manager_impl.hpp"
 
 namespace bryo::network {
 namespace {
 
-// net.ipv4.ip_local_port_range, "32768\t60999".
-std::pair<std::uint16_t, std::uint16_t> ephemeral_range(const NetworkOptions& options) {
-  if (options.ephemeral_first != 0) return {options.ephemeral_first, options.ephemeral_last};
-  const std::string text = kernel::get_net_sysctl("ipv4/ip_local_port_range");
-  if (const auto parts = split_once(text, '\t')) {
-    const auto first = parse_integer<std::uint16_t>(trim(parts->first));
-    const auto last = parse_integer<std::uint16_t>(trim(parts->second));
-    if (first && last && *first > 0 && *first <= *last) return {*first, *last};
-  }
-  return {32768, 60999};
+PortTable port_table(const NetworkOptions& options, const HostSockets& sockets) {
+  if (options.ephemeral_first != 0) return PortTable(options.ephemeral_first, options.ephemeral_last, sockets);
+  const auto [first, last] = sockets.ephemeral_range();
+  return PortTable(first, last, sockets);
 }
 
 NetworkOptions with_site(NetworkOptions options) {
@@ -57,11 +50,13 @@ NetworkManager::Impl::Impl(NetworkOptions from, Persistence& persistence)
       store(persistence),
       table(options),
       forwarding(persistence),
-      ports(ephemeral_range(options).first, ephemeral_range(options).second),
-      resolvers(options.resolv_conf),
+      host_sockets(options),
+      ports(port_table(options, host_sockets)),
+      resolvers(options.resolv_conf, "/run/systemd/resolve/resolv.conf", options.dns_relay),
       dns(names, resolvers),
       bridges(options.tag) {
-  if (options.firewall) firewall = std::make_unique<Firewall>(options.tag);
+  if (options.firewall)
+    firewall = std::make_unique<Firewall>(options.tag, FirewallOptions{.transparent = host_sockets.is_outside()});
   load();
 }
 

@@ -92,9 +92,12 @@ class NetworkManager {
   // The new name of a container (rename), in every network that it is in. Returns its endpoints with new names.
   std::vector<Endpoint> rename(std::string_view container_id, std::string_view new_name);
 
-  // All or nothing. Ports of one container are published once, on the endpoint that gives it its default gateway.
+  // All or nothing, in addition to what the container has published already. The endpoint is the one that gives it its
+  // default gateway.
   PublishResult publish(std::string_view container_id, const Endpoint& endpoint, const std::vector<PortPublish>& ports);
-  // Every port of the container; unknown containers are ignored. The monitor closes its sockets itself.
+  // These ports of the container. Open connections go on. The monitor closes its sockets itself.
+  void unpublish(std::string_view container_id, const std::vector<PublishedPort>& ports);
+  // Every port of the container; unknown containers are ignored.
   void unpublish(std::string_view container_id);
 
   // True when one of these is in a network with names: then resolv.conf names 127.0.0.11 and serve_dns must be called.
@@ -107,7 +110,7 @@ class NetworkManager {
   // internal, then by network name); npos when none has a gateway.
   std::size_t gateway_endpoint(const std::vector<Endpoint>& endpoints) const;
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
-  // What "host-gateway" means in --add-host: the default bridge's address.
+  // What "host-gateway" means in --add-host: NetworkOptions::host_address, or the default bridge's address.
   std::string host_gateway() const;
   // The file of a container: see resolv_conf.hpp. `with_dns` = needs_dns().
   std::string resolv_conf(const DnsSettings& settings, bool with_dns) const;

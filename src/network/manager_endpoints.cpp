@@ -180,6 +180,7 @@ std::size_t NetworkManager::gateway_endpoint(const std::vector<Endpoint>& endpoi
 }
 
 std::string NetworkManager::host_gateway() const {
+  if (!impl_->options.host_address.empty()) return impl_->options.host_address;
   const std::lock_guard lock(impl_->mutex);
   const NetworkState* bridge = impl_->table.lookup("bridge");
   return bridge == nullptr ? std::string() : bridge->gateway4.str();

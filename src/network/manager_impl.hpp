@@ -16,6 +16,7 @@
 #include "network/firewall.hpp"
 #include "network/forwarding.hpp"
 #include "network/host_resolvers.hpp"
+#include "network/host_sockets.hpp"
 #include "network/manager.hpp"
 #include "network/network_table.hpp"
 #include "network/port_table.hpp"
@@ -50,6 +51,12 @@ struct NetworkManager::Impl {
   enum class Flows { to_target, elsewhere };
   void forget_flows(const std::vector<Translation>& translations, Flows which);
   std::vector<kernel::IpAddress> publish_hosts(const PortPublish& request) const;
+  // One publication: its ports, sockets and translations are added to what is there.
+  void publish_one(std::string_view owner, const Endpoint& endpoint, const PortPublish& request, PublishResult& result,
+                   std::vector<Translation>& translations);
+  // A rootless engine's containers reach published ports by addresses of our own namespace, too.
+  bool add_inner_socket(const PublishedSocket& outer, PublishResult& result) const;
+  void withdraw(const std::vector<Translation>& translations);
   void warn(std::string text);
 
   const NetworkOptions options;
@@ -61,6 +68,7 @@ struct NetworkManager::Impl {
   std::map<std::pair<std::string, std::string>, std::string> retired;  // network id and address: port
   std::vector<std::string> warnings;
   Forwarding forwarding;
+  const HostSockets host_sockets;
   PortTable ports;
   DnsNames names;
   HostResolvers resolvers;

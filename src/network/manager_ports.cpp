@@ -35,7 +35,7 @@ std::vector<IpAddress> NetworkManager::Impl::publish_hosts(const PortPublish& re
   const std::string& text = request.host_ip.empty() ? options.default_publish_ip : request.host_ip;
   if (!text.empty()) return {IpAddress::parse(text)};
   std::vector<IpAddress> hosts{IpAddress::any(Family::v4)};
-  if (kernel::has_ipv6()) hosts.push_back(IpAddress::any(Family::v6));
+  if (host_sockets.has_ipv6()) hosts.push_back(IpAddress::any(Family::v6));
   return hosts;
 }
 
@@ -59,6 +59,47 @@ void NetworkManager::Impl::forget_flows(const std::vector<Translation>& translat
   }
 }
 
+bool NetworkManager::Impl::add_inner_socket(const PublishedSocket& outer, PublishResult& result) const {
+  const IpAddress host = IpAddress::parse(outer.host_ip);
+  if (!options.userland_proxy || !host.is_any()) return false;
+  try {
+    UniqueFd fd = outer.protocol == Protocol::udp ? kernel::bind_udp(host, outer.host_port)
+                                                  : kernel::listen_tcp(host, outer.host_port);
+    result.sockets.push_back(
+        {std::move(fd), outer.protocol, outer.host_ip, outer.host_port, outer.target_ip, outer.target_port, {}, false});
+    return true;
+  } catch (const Error& error) {
+    // A connection of our own has this port as its local one; other hosts are served all the same.
+    log::debug("containers reach port {} by the translation only: {}", outer.host_port, error.message());
+    return false;
+  }
+}
+
+void NetworkManager::Impl::publish_one(std::string_view owner, const Endpoint& endpoint, const PortPublish& request,
+                                       PublishResult& result, std::vector<Translation>& translations) {
+  const bool outside = host_sockets.is_outside();
+  for (ClaimedPort& claimed : ports.claim(owner, request, publish_hosts(request))) {
+    const IpAddress target = target_for(endpoint, claimed.host);
+    const bool translated =
+        firewall != nullptr && !claimed.host.is_loopback() && target.family() == claimed.host.family();
+    result.ports.push_back({std::string(to_string(request.protocol)), request.container_port, claimed.host.str(),
+                            claimed.port, target.str(), translated});
+    PublishedSocket socket{std::move(claimed.socket.fd),
+                           request.protocol,
+                           claimed.host.str(),
+                           claimed.port,
+                           target.str(),
+                           request.container_port,
+                           {},
+                           outside && firewall && firewall->transparent()};
+    if (claimed.socket.both_families) socket.other_target_ip = target_for(endpoint, IpAddress::any(Family::v4)).str();
+    const bool proxied = outside ? add_inner_socket(socket, result) : options.userland_proxy;
+    if (socket.fd) result.sockets.push_back(std::move(socket));
+    if (translated)
+      translations.push_back({request.protocol, claimed.host, claimed.port, target, request.container_port, proxied});
+  }
+}
+
 PublishResult NetworkManager::publish(std::string_view container_id, const Endpoint& endpoint,
                                       const std::vector<PortPublish>& requests) {
   PublishResult result;
@@ -67,39 +108,54 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
     const NetworkState& network = impl_->table.find(endpoint.network_id);
     if (network.config.driver != "bridge" || network.config.internal || requests.empty()) return result;
   }
-  const std::string owner(container_id);
-  Impl::Published record;
+  std::vector<Translation> translations;
   try {
-    for (const PortPublish& request : requests) {
-      for (ClaimedPort& claimed : impl_->ports.claim(owner, request, impl_->publish_hosts(request))) {
-        const IpAddress target = target_for(endpoint, claimed.host);
-        const bool translated =
-            impl_->firewall != nullptr && !claimed.host.is_loopback() && target.family() == claimed.host.family();
-        if (translated)
-          record.translations.push_back({request.protocol, claimed.host, claimed.port, target, request.container_port,
-                                         impl_->options.userland_proxy});
-        result.ports.push_back({std::string(to_string(request.protocol)), request.container_port, claimed.host.str(),
-                                claimed.port, target.str(), translated});
-        result.sockets.push_back({std::move(claimed.socket), request.protocol, claimed.host.str(), claimed.port,
-                                  target.str(), request.container_port});
-      }
-    }
-    if (impl_->firewall) impl_->firewall->add(record.translations);
+    for (const PortPublish& request : requests)
+      impl_->publish_one(container_id, endpoint, request, result, translations);
+    if (impl_->firewall) impl_->firewall->add(translations);
   } catch (const Error& error) {
-    impl_->ports.release(owner);
+    for (const PublishedPort& port : result.ports)
+      impl_->ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
     if (error.kind() == ErrorKind::invalid_argument) throw;
     throw Error(ErrorKind::internal,
                 fmt::format("driver failed programming external connectivity on endpoint {} ({}): {}",
                             endpoint.container_name, endpoint.endpoint_id, error.message()));
   }
-  if (has_udp(record.translations)) {
-    impl_->background.post([impl = impl_.get(), translations = record.translations] {
-      impl->forget_flows(translations, Impl::Flows::elsewhere);
-    });
+  if (has_udp(translations)) {
+    impl_->background.post(
+        [impl = impl_.get(), translations] { impl->forget_flows(translations, Impl::Flows::elsewhere); });
   }
   const std::lock_guard lock(impl_->mutex);
-  impl_->published[owner] = std::move(record);
+  auto& record = impl_->published[std::string(container_id)].translations;
+  record.insert(record.end(), translations.begin(), translations.end());
   return result;
+}
+
+void NetworkManager::Impl::withdraw(const std::vector<Translation>& translations) {
+  if (firewall) firewall->remove(translations);
+  // At once: afterwards the address may be another container's, whose flows are not to be forgotten.
+  if (has_udp(translations)) forget_flows(translations, Flows::to_target);
+}
+
+void NetworkManager::unpublish(std::string_view container_id, const std::vector<PublishedPort>& ports) {
+  std::vector<Translation> withdrawn;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    const auto found = impl_->published.find(container_id);
+    if (found == impl_->published.end()) return;
+    auto& all = found->second.translations;
+    const auto kept = std::partition(all.begin(), all.end(), [&](const Translation& translation) {
+      return std::none_of(ports.begin(), ports.end(), [&](const PublishedPort& port) {
+        return port.host_port == translation.host_port && port.protocol == to_string(translation.protocol) &&
+               port.host_ip == translation.host.str();
+      });
+    });
+    withdrawn.assign(kept, all.end());
+    all.erase(kept, all.end());
+  }
+  impl_->withdraw(withdrawn);
+  for (const PublishedPort& port : ports)
+    impl_->ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
 }
 
 void NetworkManager::unpublish(std::string_view container_id) {
@@ -111,9 +167,7 @@ void NetworkManager::unpublish(std::string_view container_id) {
     record = std::move(found->second);
     impl_->published.erase(found);
   }
-  if (impl_->firewall) impl_->firewall->remove(record.translations);
-  // At once: afterwards the address may be another container's, whose flows are not to be forgotten.
-  if (has_udp(record.translations)) impl_->forget_flows(record.translations, Impl::Flows::to_target);
+  impl_->withdraw(record.translations);
   impl_->ports.release(container_id);
 }
 

@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "network/manager_impl.hpp"
+#include "network/transparent_routes.hpp"
 
 namespace bryo::network {
 
@@ -117,6 +118,7 @@ void NetworkManager::restore(std::vector<RunningContainer> running) {
   if (forward && impl_->options.ip_forward) {
     for (std::string& remark : impl_->forwarding.need(ipv6)) impl_->warn(std::move(remark));
   }
+  if (impl_->firewall && impl_->host_sockets.is_outside()) make_transparent_routes();
   // Rules before links: a bridge that is made now is guarded from its first moment.
   if (impl_->firewall) impl_->firewall->replace(std::move(rules), std::move(translations), impl_->forwarding.ours());
   impl_->restore_bridges(running);
@@ -142,6 +144,7 @@ void NetworkManager::shutdown() {
   }
   for (const std::string& bridge : bridges) impl_->bridges.remove(bridge);
   if (impl_->firewall) impl_->firewall->clear();
+  if (impl_->host_sockets.is_outside()) remove_transparent_routes();
   impl_->forwarding.restore();
 }
 

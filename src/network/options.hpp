@@ -1,11 +1,14 @@
-// Daemon-wide network settings: dockerd's flags and daemon.json keys of the same names. Plain values.
+// Daemon-wide network settings: dockerd's flags and daemon.json keys of the same names, and what a rootless engine has.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/json.hpp"
+#include "kernel/netns.hpp"
+#include "network/ports.hpp"
 
 namespace bryo::network {
 
@@ -39,6 +42,14 @@ struct NetworkOptions {
   std::string tag = "bryo";
   std::string site;  // seed of the unique local IPv6 prefix; empty: the host's machine id
   std::string resolv_conf = "/etc/resolv.conf";
+  // A name server that answers as the host's do, for an engine whose network is not the host's; empty: the host's own.
+  std::string dns_relay;
+  // Stands for the host itself there ("host-gateway"); empty: the default bridge's address.
+  std::string host_address;
+  // Where published ports are when that is not the engine's own network namespace: a rootless engine lives in one that
+  // packets from outside do not reach. Its monitors then forward everything. Null: in our own.
+  std::shared_ptr<kernel::NetnsThread> outside;
+  std::vector<std::shared_ptr<const InheritedPort>> inherited;
 };
 
 }  // namespace bryo::network

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "kernel/sockets.hpp"
 
 namespace bryo::network {
 
 using kernel::IpAddress;
 
-PortTable::PortTable(std::uint16_t first, std::uint16_t last) : first_(first), last_(last), next_(first) {
+PortTable::PortTable(std::uint16_t first, std::uint16_t last, HostSockets sockets)
+    : first_(first), last_(last), sockets_(std::move(sockets)), next_(first) {
   if (first == 0 || last < first)
     fail(ErrorKind::invalid_argument, "port range {}-{} for published ports is empty", first, last);
 }
@@ -26,15 +26,13 @@ bool PortTable::taken(const Key& key) const {
 
 std::vector<ClaimedPort> PortTable::bind_all(Protocol protocol, const std::vector<IpAddress>& hosts,
                                              std::uint16_t port) {
-  std::vector<ClaimedPort> out;
   for (const IpAddress& host : hosts) {
     if (taken({protocol, port, host}))
       fail(ErrorKind::conflict, "Bind for {} failed: port is already allocated", host.with_port(port));
   }
-  for (const IpAddress& host : hosts) {
-    UniqueFd socket = protocol == Protocol::udp ? kernel::bind_udp(host, port) : kernel::listen_tcp(host, port);
-    out.push_back({host, port, std::move(socket)});
-  }
+  std::vector<ClaimedPort> out;
+  auto sockets = sockets_.open(protocol, hosts, port);
+  for (std::size_t i = 0; i < hosts.size(); ++i) out.push_back({hosts[i], port, std::move(sockets[i])});
   return out;
 }
 
@@ -73,6 +71,11 @@ std::vector<ClaimedPort> PortTable::claim(std::string_view owner, const PortPubl
 void PortTable::adopt(std::string_view owner, Protocol protocol, const IpAddress& host, std::uint16_t port) {
   const std::lock_guard lock(mutex_);
   owners_[{protocol, port, host}] = owner;
+}
+
+void PortTable::release(Protocol protocol, const IpAddress& host, std::uint16_t port) {
+  const std::lock_guard lock(mutex_);
+  owners_.erase({protocol, port, host});
 }
 
 void PortTable::release(std::string_view owner) {

@@ -1,5 +1,5 @@
 // Which host ports are ours? Hands out ports together with the bound sockets that keep everybody else off them.
-// Thread-safe. Sockets belong to the namespace of the calling thread.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/unique_fd.hpp"
 #include "kernel/sockets_address.hpp"
+#include "network/host_sockets.hpp"
 #include "network/ports.hpp"
 
 namespace bryo::network {
@@ -18,13 +18,13 @@ namespace bryo::network {
 struct ClaimedPort {
   kernel::IpAddress host;
   std::uint16_t port = 0;
-  UniqueFd socket;
+  HostSocket socket;
 };
 
 class PortTable {
  public:
   // The range that port 0 is chosen from.
-  PortTable(std::uint16_t first, std::uint16_t last);
+  PortTable(std::uint16_t first, std::uint16_t last, HostSockets sockets = {});
 
   // The same port number on every one of `hosts` (one per address family). Throws "Bind for 0.0.0.0:80 failed: port is
   // already allocated", or "listen tcp4 0.0.0.0:80: bind: address already in use" when a program outside has it.
@@ -32,6 +32,7 @@ class PortTable {
                                  const std::vector<kernel::IpAddress>& hosts);
   // A port of an earlier life; its socket is with the container's monitor.
   void adopt(std::string_view owner, Protocol protocol, const kernel::IpAddress& host, std::uint16_t port);
+  void release(Protocol protocol, const kernel::IpAddress& host, std::uint16_t port);
   // Everything that the owner has.
   void release(std::string_view owner);
 
@@ -49,6 +50,7 @@ class PortTable {
 
   const std::uint16_t first_;
   const std::uint16_t last_;
+  const HostSockets sockets_;
   std::mutex mutex_;
   std::uint16_t next_;  // ephemeral ports go round, so that one just given back is not the next one handed out
   std::map<Key, std::string> owners_;

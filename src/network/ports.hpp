@@ -8,6 +8,7 @@
 
 #include "base/json.hpp"
 #include "base/unique_fd.hpp"
+#include "kernel/sockets_address.hpp"
 
 namespace bryo::network {
 
@@ -37,7 +38,8 @@ struct PublishedPort {
 };
 
 // A bound socket for the monitor: TCP ones listen already. It keeps the port reserved on the host, and serves what
-// nf_tables leaves alone: connections from the host's loopback. All are O_CLOEXEC and non-blocking.
+// nf_tables leaves alone: connections from the host's loopback; with NetworkOptions::outside, all. All are O_CLOEXEC
+// and non-blocking.
 struct PublishedSocket {
   UniqueFd fd;
   Protocol protocol = Protocol::tcp;
@@ -45,6 +47,23 @@ struct PublishedSocket {
   std::uint16_t host_port = 0;
   std::string target_ip;
   std::uint16_t target_port = 0;
+  // For clients of the other family, when the socket takes both; empty: target_ip.
+  std::string other_target_ip;
+  // The monitor's connections to the container shall come from the client's own address and port.
+  bool transparent = false;
+};
+
+// A socket that was handed to the engine when it started, bound where the engine itself may not bind (LISTEN_FDS). It
+// serves whoever publishes exactly this address and port; [::] of both families serves those who publish 0.0.0.0 and
+// ::. Kept open for ever, so that a container can come back; what arrives meanwhile waits in its queue.
+struct InheritedPort {
+  UniqueFd fd;
+  Protocol protocol = Protocol::tcp;
+  kernel::IpAddress host;
+  std::uint16_t port = 0;
+  bool both_families = false;
+  // Throws Error{invalid_argument} unless it is a UDP socket bound to a port or a TCP socket that listens.
+  static InheritedPort inspect(UniqueFd socket);
 };
 
 struct PublishResult {

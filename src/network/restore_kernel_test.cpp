@@ -221,7 +221,7 @@ TEST_F(RestoreLab, TwoEnginesWithOneTagAreRefused) {
 }
 
 TEST_F(RestoreLab, CVE_2025_54388_OnOldKernelsTheTableIsLoadedAgain) {
-  Firewall firewall("old", false);
+  Firewall firewall("old", {.own = false});
   firewall.add_bridge({"br0"});
   const Translation port{Protocol::tcp, IpAddress::parse("0.0.0.0"), 80, IpAddress::parse("10.0.0.2"), 80};
   firewall.add(std::span(&port, 1));

@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 #include "kernel/files.hpp"
 #include "kernel/idmap.hpp"
 #include "kernel/mounts.hpp"
@@ -14,6 +15,8 @@ namespace bryo::runtime {
 namespace {
 
 namespace raw = kernel::raw;
+
+constexpr std::size_t kMaxUevent = 4096;
 
 class ExactModes {
  public:
@@ -73,6 +76,20 @@ class Builder {
   const DeviceTreeSource& tree_;
 };
 
+// Where the host has this device, when not under the name that the container gets: its own word for it (sysfs, DEVNAME
+// of dev/char/MAJOR:MINOR/uevent), or the asked name when there is none.
+std::string path_on_host(const DeviceSource& device) {
+  if (kernel::try_stat_at(AT_FDCWD, device.path)) return device.path;
+  const std::string events =
+      fmt::format("/sys/dev/{}/{}:{}/uevent", device.type == 'b' ? "block" : "char", device.major, device.minor);
+  if (!kernel::try_stat_at(AT_FDCWD, events)) return device.path;
+  const std::string text = kernel::read_file(kernel::open_at(AT_FDCWD, events, O_RDONLY).get(), kMaxUevent);
+  constexpr std::string_view kKey = "DEVNAME=";
+  for (const std::string_view line : split(text, '\n'))
+    if (line.starts_with(kKey)) return "/dev/" + std::string(line.substr(kKey.size()));
+  return device.path;
+}
+
 }  // namespace
 
 UniqueFd make_device_tree(const DeviceTreeSource& tree) {
@@ -86,8 +103,9 @@ UniqueFd make_device_tree(const DeviceTreeSource& tree) {
 }
 
 UniqueFd clone_device(const DeviceSource& device) {
-  const UniqueFd fd(::open(device.path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) fail_errno("open device {}", device.path);
+  const std::string path = path_on_host(device);
+  const UniqueFd fd(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) fail_errno("open device {}", path);
   const struct stat info = kernel::stat_fd(fd.get());
   if ((info.st_mode & S_IFMT) != type_bits(device.type) || info.st_rdev != makedev(device.major, device.minor))
     fail(ErrorKind::invalid_argument, "device {} is not {} {}:{}", device.path, device.type, device.major,

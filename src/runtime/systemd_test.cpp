@@ -4,10 +4,13 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
 
+#include "runtime/command/gvariant_text.hpp"
 #include "runtime/command/systemd_bus.hpp"
 #include "runtime/test_support.hpp"
 
@@ -92,6 +95,166 @@ TEST(SystemdProperties, AScopeIsDelegatedAndHoldsTheProcess) {
   EXPECT_THAT(list, Contains(UnitProperty{"DefaultDependencies", false}));
 }
 
+std::vector<std::string> allowed(std::vector<kernel::CgroupDeviceRule> rules) {
+  constexpr std::string_view kDevices = "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  7 loop\n136 other\n";
+  std::vector<std::string> out;
+  for (const UnitProperty& property : device_properties(rules, kDevices)) {
+    if (property.name == "DevicePolicy") out.push_back(std::get<std::string>(property.value));
+    if (property.name != "DeviceAllow") continue;
+    EXPECT_EQ(std::get<BusTree>(property.value).type, "a(ss)");
+    for (const BusTree& entry : std::get<BusTree>(property.value).members)
+      out.push_back(entry.members.at(0).text + " " + entry.members.at(1).text);
+  }
+  return out;
+}
+
+TEST(SystemdProperties, DevicesAreNamedOrLeftToTheCgroup) {
+  const kernel::CgroupDeviceRule nothing;
+  EXPECT_THAT(allowed({nothing,
+                       {true, 'c', {}, {}, "m"},
+                       {true, 'c', 1, 3, "r"},
+                       {true, 'c', 1, 3, "rw"},
+                       {true, 'c', 136, {}, "rwm"},
+                       {true, 'b', 7, {}, "r"}}),
+              ElementsAre("strict", "char-* m", "/dev/char/1:3 rw", "char-pts rwm", "block-loop r"));
+  EXPECT_THAT(allowed({nothing,
+                       {true, 'c', 1, 3, "rw"},
+                       {false, 'c', 1, 3, "w"},
+                       {true, 'b', 8, 0, "r"},
+                       nothing,
+                       {true, 'c', 1, 5, "r"},
+                       {false, 'c', 1, 9, "rwm"}}),
+              ElementsAre("strict", "/dev/char/1:5 r"));
+  EXPECT_THAT(allowed({nothing, {true, 'c', 1, 3, "rw"}, {false, 'c', 1, 3, "w"}}),
+              ElementsAre("strict", "/dev/char/1:3 r"));
+  // Everything; an exception; a driver without a name; one minor of every driver.
+  EXPECT_THAT(allowed({nothing, {true, 'a', {}, {}, "rwm"}}), ElementsAre());
+  EXPECT_THAT(allowed({nothing, {true, 'c', {}, {}, "rwm"}, {false, 'c', 1, 1, "rwm"}}), ElementsAre());
+  EXPECT_THAT(allowed({nothing, {true, 'c', 99, {}, "rwm"}}), ElementsAre());
+  EXPECT_THAT(allowed({nothing, {true, 'c', {}, 3, "rwm"}}), ElementsAre());
+}
+
+TEST(SystemdProperties, AnnotationsNameProperties) {
+  const auto list = annotation_properties({{"org.systemd.property.CollectMode", "'inactive'"},
+                                           {"org.systemd.property.TimeoutStopUSec", "uint64 5"},
+                                           {"org.systemd.property.RuntimeMaxSec", "1.5"},
+                                           {"org.systemd.properties.X", "nonsense"},
+                                           {"other", "nonsense"}});
+  EXPECT_THAT(list, ElementsAre(UnitProperty{"CollectMode", BusTree{"s", 0, "inactive"}},
+                                UnitProperty{"RuntimeMaxUSec", BusTree{"t", 1'500'000}},
+                                UnitProperty{"TimeoutStopUSec", BusTree{"t", 5}}));
+  for (const auto& [name, value] : std::map<std::string, std::string>{{"Ab", "1"},
+                                                                      {"A.B.C", "1"},
+                                                                      {"TasksMax", "17 17"},
+                                                                      {"RuntimeMaxSec", "'5'"},
+                                                                      {"TimeoutSec", "-1"},
+                                                                      {"Timeout1", "1"}}) {
+    try {
+      annotation_properties({{"org.systemd.property." + name, value}});
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.message(), HasSubstr("annotations.org.systemd.property." + name));
+    }
+  }
+}
+
+// "type:value", "type:[member][member]".
+std::string tree_text(const BusTree& tree) {
+  std::string out = tree.type + ":";
+  const bool text = tree.type == "s" || tree.type == "o" || tree.type == "g";
+  if (tree.members.empty()) return out + (text ? tree.text : std::to_string(tree.bits));
+  for (const BusTree& member : tree.members) out += "[" + tree_text(member) + "]";
+  return out;
+}
+
+TEST(GVariantText, Values) {
+  const std::map<std::string, std::string> cases = {
+      {"5", "i:5"},
+      {" -5 ", "i:18446744073709551611"},
+      {"0x1f", "i:31"},
+      {"017", "i:15"},
+      {"byte 255", "y:255"},
+      {"int16 -32768", "n:18446744073709518848"},
+      {"uint64 18446744073709551615", "t:18446744073709551615"},
+      {"@x 7", "x:7"},
+      {"1.5", "d:4609434218613702656"},
+      {"double 1", "d:4607182418800017408"},
+      {"true", "b:1"},
+      {"boolean false", "b:0"},
+      {"'it''s'", ""},
+      {"\"it's\"", "s:it's"},
+      {R"('a\'b\n\u00e4\U0001f600\\')", "s:a'b\nä😀\\"},
+      {"objectpath '/a/b'", "o:/a/b"},
+      {"signature 'a{sv}'", "g:a{sv}"},
+      {"['a', 'b',]", "as:[s:a][s:b]"},
+      {"@as []", "as:0"},
+      {"[1, 2.5]", "ad:[d:4607182418800017408][d:4612811918334230528]"},
+      {"[1, byte 2]", "ay:[y:1][y:2]"},
+      {"[[], ['x']]", "aas:[as:0][as:[s:x]]"},
+      {"('a', true, uint32 3)", "(sbu):[s:a][b:1][u:3]"},
+      {"(1,)", "(i):[i:1]"},
+      {"@a(st) [('/dev/x', 5)]", "a(st):[(st):[s:/dev/x][t:5]]"},
+      {"{'a': <1>, 'b': <'x'>}", "a{sv}:[{sv}:[s:a][v:[i:1]]][{sv}:[s:b][v:[s:x]]]"},
+      {"@a{sv} {}", "a{sv}:0"},
+      {"b'xy'", "ay:[y:120][y:121][y:0]"},
+  };
+  for (const auto& [text, meant] : cases) {
+    if (meant.empty())
+      EXPECT_THROW(parse_gvariant(text), Error) << text;
+    else
+      EXPECT_EQ(tree_text(parse_gvariant(text)), meant) << text;
+  }
+}
+
+TEST(GVariantText, WhatMeansNothingIsRefused) {
+  for (const char* bad : {"",
+                          " ",
+                          "nothing",
+                          "just 5",
+                          "[]",
+                          "{}",
+                          "()",
+                          "5 5",
+                          "byte 256",
+                          "byte -1",
+                          "int16 40000",
+                          "uint64 18446744073709551616",
+                          "2147483648",
+                          "1.5.5",
+                          "1e",
+                          "--5",
+                          "0x",
+                          "'open",
+                          "'\\",
+                          "'\\u12'",
+                          "'\\u0000'",
+                          "[1, 'a']",
+                          "@as [1]",
+                          "@q",
+                          "@",
+                          "@( 1",
+                          "@a{vs} {}",
+                          "@(s) ('a', 'b')",
+                          "@(ss) ('a',)",
+                          "uint32 uint32 5",
+                          "@u @u 5",
+                          "string 5",
+                          "uint32 'a'",
+                          "<5",
+                          "<>",
+                          "{1 2}",
+                          "[1 2]",
+                          "{'a': 1, 2}",
+                          "boolean 1",
+                          "trueish",
+                          "@mi 5",
+                          "b'open"})
+    EXPECT_THROW(parse_gvariant(bad), Error) << bad;
+  EXPECT_THROW(parse_gvariant(std::string(100'000, '[')), Error);
+  EXPECT_THROW(parse_gvariant("@" + std::string(100'000, 'a') + "s []"), Error);
+  EXPECT_THROW(parse_gvariant("@" + std::string(100'000, '(') + "s []"), Error);
+}
+
 TEST(BusMessage, RefusesWhatIsCutShortOrNoMessage) {
   BusWriter body;
   body.string("text");
@@ -141,6 +304,7 @@ class Manager {
   std::string job_result = "done";
   int exists_answers = 0;
   bool no_such_unit = false;
+  bool prints_trees = false;
 
  private:
   void serve() {
@@ -155,11 +319,16 @@ class Manager {
     sd_bus_set_server(bus, 1, sd_id128_t{});
     sd_bus_set_trusted(bus, 1);
     sd_bus_add_filter(bus, nullptr, &Manager::on_message, this);
+    sd_event* loop = nullptr;
+    sd_event_new(&loop);
+    sd_bus_attach_event(bus, loop, SD_EVENT_PRIORITY_NORMAL);
     sd_bus_start(bus);
-    while (!stop_) {
-      if (const int more = sd_bus_process(bus, nullptr); more < 0) break;
-      sd_bus_wait(bus, 10'000);
+    while (!stop_ && sd_event_run(loop, 10'000) >= 0) {
+      // A busy manager: what was sent in pieces is there in one.
+      ::usleep(2'000);
     }
+    sd_bus_detach_event(bus);
+    sd_event_unref(loop);
     sd_bus_close(bus);
     sd_bus_unref(bus);
   }
@@ -210,7 +379,39 @@ class Manager {
     return sd_bus_reply_method_return(message, "o", "/org/freedesktop/systemd1/job/5");
   }
 
-  static std::string properties(sd_bus_message* message) {
+  // The next value as sd-bus reads it, in the form of tree_text().
+  static std::string tree(sd_bus_message* message) {
+    char type = 0;
+    const char* contents = nullptr;
+    if (sd_bus_message_peek_type(message, &type, &contents) <= 0) return "END";
+    std::string inside = contents != nullptr ? contents : "";
+    std::string out(1, type);
+    if (type == 'a') out += inside;
+    if (type == 'r') out = "(" + inside + ")";
+    if (type == 'e') out = "{" + inside + "}";
+    out += ":";
+    if (contents == nullptr) return out + basic(message, type);
+    sd_bus_message_enter_container(message, type, inside.c_str());
+    if (sd_bus_message_at_end(message, 0) > 0) out += "0";
+    while (sd_bus_message_at_end(message, 0) == 0) out += "[" + tree(message) + "]";
+    sd_bus_message_exit_container(message);
+    return out;
+  }
+
+  static std::string basic(sd_bus_message* message, char type) {
+    std::uint64_t bits = 0;
+    const char* text = nullptr;
+    if (type == 's' || type == 'o' || type == 'g') {
+      sd_bus_message_read_basic(message, type, &text);
+      return text;
+    }
+    sd_bus_message_read_basic(message, type, &bits);
+    if (type == 'n') bits = static_cast<std::uint64_t>(static_cast<std::int16_t>(bits));
+    if (type == 'i') bits = static_cast<std::uint64_t>(static_cast<std::int32_t>(bits));
+    return std::to_string(bits);
+  }
+
+  std::string properties(sd_bus_message* message) const {
     std::string out;
     sd_bus_message_enter_container(message, 'a', "(sv)");
     while (sd_bus_message_enter_container(message, 'r', "sv") > 0) {
@@ -223,12 +424,17 @@ class Manager {
     return out;
   }
 
-  static std::string value(sd_bus_message* message) {
+  std::string value(sd_bus_message* message) const {
     char type = 0;
     const char* contents = nullptr;
     sd_bus_message_peek_type(message, &type, &contents);
     const std::string inside = contents;
     sd_bus_message_enter_container(message, 'v', inside.c_str());
+    if (prints_trees) {
+      const std::string whole = tree(message);
+      sd_bus_message_exit_container(message);
+      return whole;
+    }
     std::string out = "?";
     const void* bytes = nullptr;
     std::size_t size = 0;
@@ -278,6 +484,43 @@ TEST_P(SystemdBus, StartsChangesAndStopsAUnit) {
   EXPECT_EQ(manager_.calls, wanted);
 }
 INSTANTIATE_TEST_SUITE_P(Both, SystemdBus, ::testing::Bool());
+
+// Each behind another property's name, so that alignment counts.
+TEST_F(SystemdBus, ValuesOfEveryTypeAreUnderstood) {
+  manager_.prints_trees = true;
+  std::vector<UnitProperty> properties;
+  std::string wanted;
+  std::string name = "P";
+  for (const char* text : {"byte 7",
+                           "int16 -2",
+                           "uint16 2",
+                           "-3",
+                           "uint32 3",
+                           "int64 -4",
+                           "uint64 4",
+                           "0.5",
+                           "true",
+                           "'text'",
+                           "objectpath '/a'",
+                           "signature 'as'",
+                           "['a', 'b']",
+                           "@as []",
+                           "@ax []",
+                           "[int64 1]",
+                           "@a(st) [('/dev/x', 5), ('/dev/y', 6)]",
+                           "('a', true, (1, 0.5))",
+                           "@a{sv} {}",
+                           "{'a': <1>, 'b': <[uint64 5]>}",
+                           "<<'v'>>",
+                           "b'xy'",
+                           "[@a{st} {'k': 9}]"}) {
+    properties.push_back({name, parse_gvariant(text)});
+    wanted += (wanted.empty() ? "" : ",") + name + "=" + tree_text(std::get<BusTree>(properties.back().value));
+    name += 'p';
+  }
+  SystemdManager::connect_to(manager_.path(), false).start_unit("a.scope", properties);
+  EXPECT_THAT(manager_.calls, ElementsAre("StartTransientUnit a.scope replace " + wanted));
+}
 
 TEST_F(SystemdBus, AFailedUnitOfTheSameNameIsReset) {
   manager_.exists_answers = 1;

@@ -13,6 +13,7 @@
 #include "base/strings.hpp"
 #include "base/time.hpp"
 #include "kernel/files.hpp"
+#include "kernel/user_namespace.hpp"
 #include "storage/compression.hpp"
 #include "storage/tree_pack.hpp"
 #include "storage/tree_writer.hpp"
@@ -123,7 +124,7 @@ void unpack_into(const kernel::RootDirectory& root, std::string_view path, const
   writing.shift = shift;
   writing.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir;
   // A container with a map could not make devices either; Docker leaves them out then.
-  writing.devices = shift.none();
+  writing.devices = shift.none() && kernel::in_initial_user_namespace();
   writing.limits = options.limits;
   if (!options.copy_uid_gid) writing.owner = shift.to_archive(options.default_owner.uid, options.default_owner.gid);
   std::exception_ptr failure;

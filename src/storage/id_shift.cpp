@@ -1,6 +1,7 @@
 #include "storage/id_shift.hpp"
 
 #include "base/error.hpp"
+#include "ids/own_namespace.hpp"
 
 namespace bryo::storage {
 namespace {
@@ -11,10 +12,17 @@ constexpr std::uint32_t kNobody = 65534;
 
 IdShift::IdShift(const ids::IdMaps& maps) : none_(maps.is_identity()), maps_(maps) {}
 
+IdShift IdShift::folded() {
+  IdShift shift(ids::within_own_namespace());
+  shift.folds_ = true;
+  return shift;
+}
+
 kernel::Owner IdShift::to_disk(std::uint32_t uid, std::uint32_t gid) const {
   if (none_) return {uid, gid};
   const auto user = maps_.uid.to_host(ids::ContainerId{uid});
   const auto group = maps_.gid.to_host(ids::ContainerId{gid});
+  if (folds_) return {user ? ids::value(*user) : kNobody, group ? ids::value(*group) : kNobody};
   if (!user || !group)
     fail(ErrorKind::invalid_argument, "owner {}:{} is outside of the {} ids that this container has: give it more", uid,
          gid, maps_.uid.size());

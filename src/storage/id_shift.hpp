@@ -16,6 +16,9 @@ class IdShift {
   IdShift() = default;
   // The disk has the host's ids, the archive the container's.
   explicit IdShift(const ids::IdMaps& maps);
+  // For layers: disk and archive have the same ids, but in a user namespace only some exist, and the others become
+  // 65534 on disk.
+  static IdShift folded();
 
   bool none() const { return none_; }
   kernel::Owner to_disk(std::uint32_t uid, std::uint32_t gid) const;
@@ -23,6 +26,7 @@ class IdShift {
 
  private:
   bool none_ = true;
+  bool folds_ = false;
   ids::IdMaps maps_;
 };
 

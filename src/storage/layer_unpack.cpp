@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "kernel/files.hpp"
+#include "kernel/user_namespace.hpp"
 #include "storage/chunk_source.hpp"
 #include "storage/compression.hpp"
 #include "storage/tree_writer.hpp"
@@ -55,6 +56,10 @@ LayerInfo unpack_layer(DataRoot& root, const std::string& directory, const Unpac
   CountingSource counted(source, request.progress);
   TreeWriterOptions options;
   options.layer = true;
+  if (!kernel::in_initial_user_namespace()) {
+    options.shift = IdShift::folded();
+    options.devices = false;
+  }
   options.limits = request.limits;
   options.compressed_bytes = [&] { return counted.count(); };
   TreeWriter writer(tree, std::move(options));

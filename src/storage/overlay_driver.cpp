@@ -1,9 +1,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "kernel/files.hpp"
 #include "kernel/mounts.hpp"
+#include "kernel/user_namespace.hpp"
 #include "storage/detached_view.hpp"
 #include "storage/snapshot_drivers.hpp"
 #include "storage/tree_changes.hpp"
@@ -15,9 +18,14 @@ namespace {
 // one mount. Kernels that lack the feature lack the option too.
 std::vector<std::string> options_of_this_kernel() {
   std::vector<std::string> options;
-  for (const char* feature : {"redirect_dir", "metacopy", "index"})
-    if (kernel::try_stat_at(AT_FDCWD, std::string("/sys/module/overlay/parameters/") + feature))
-      options.push_back(std::string(feature) + "=off");
+  const bool trusted = kernel::in_initial_user_namespace();
+  for (const std::string option : {"redirect_dir=off", "metacopy=off", "index=off"})
+    if (kernel::try_stat_at(AT_FDCWD, "/sys/module/overlay/parameters/" + option.substr(0, option.find('='))))
+      options.push_back(option);
+  if (trusted) return options;
+  // trusted.* attributes are for the machine's root only (Linux 5.11). "off" may mean to follow, which these forbid.
+  std::ranges::replace(options, "redirect_dir=off", "redirect_dir=nofollow");
+  options.emplace_back("userxattr");
   return options;
 }
 
@@ -31,8 +39,27 @@ void make_owned(int parent, const std::string& name, mode_t mode, const kernel::
 }  // namespace
 
 OverlayDriver::OverlayDriver(DataRoot& root, DocumentStore& documents, LayerStore& layers)
-    : root_(root), layers_(layers), table_("overlay2", root, documents), options_(options_of_this_kernel()) {
+    : root_(root),
+      layers_(layers),
+      table_("overlay2", root, documents),
+      options_(options_of_this_kernel()),
+      idmaps_(kernel::in_initial_user_namespace()) {
   check_kernel();
+  if (idmaps_) return;
+  shifted_ = std::make_unique<ShiftedImages>(root, layers);
+  collect_copies();
+}
+
+void OverlayDriver::collect_copies() {
+  std::set<std::string> used;
+  for (const auto& [name, record] : table_.records())
+    if (needs_copy(record.maps)) used.insert(ShiftedImages::name_of(record.top, record.maps));
+  shifted_->collect(used);
+}
+
+void OverlayDriver::remove(const SnapshotName& name) {
+  table_.remove(name);
+  if (shifted_) collect_copies();
 }
 
 // One mount, tried out on this very file system (it must keep attributes and file types in directories).
@@ -64,7 +91,7 @@ std::vector<std::pair<std::string, std::string>> OverlayDriver::status() const {
           {"Supports d_type", "true"},
           {"Using metacopy", "false"},
           {"Native Overlay Diff", "true"},
-          {"userxattr", "false"}};
+          {"userxattr", kernel::in_initial_user_namespace() ? "false" : "true"}};
 }
 
 void OverlayDriver::prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) {
@@ -77,6 +104,7 @@ void OverlayDriver::prepare(const SnapshotName& name, const std::optional<Digest
     const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
     make_owned(directory.get(), "upper", root.st_mode & 07777U, owner);
     make_owned(directory.get(), "work", 0700, mapped_root);
+    if (needs_copy(maps)) shifted_->require(top, maps);
   });
 }
 
@@ -88,7 +116,11 @@ RootfsDescription OverlayDriver::describe(const SnapshotName& name) const {
   rootfs.lower = layers_below(layers_, record.top);
   rootfs.upper = table_.path_of(name) + "/upper";
   rootfs.work = table_.path_of(name) + "/work";
-  rootfs.idmap = !record.maps.is_identity();
+  rootfs.idmap = idmaps_ && !record.maps.keeps_ids();
+  if (needs_copy(record.maps)) {
+    rootfs.layers_directory = shifted_->directory();
+    rootfs.lower = {ShiftedImages::name_of(record.top, record.maps)};
+  }
   rootfs.options = options_;
   rootfs.maps = record.maps;
   return rootfs;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernel/idmap.hpp"
+#include "storage/shifted_images.hpp"
 #include "storage/snapshot_driver.hpp"
 #include "storage/snapshot_table.hpp"
 
@@ -28,17 +29,21 @@ class OverlayDriver final : public SnapshotDriver {
   std::vector<PathChange> changes(const SnapshotName& name) const override;
   void export_diff(const SnapshotName& name, ByteSink& sink) const override;
   SnapshotUsage usage(const SnapshotName& name) const override;
-  void remove(const SnapshotName& name) override { table_.remove(name); }
+  void remove(const SnapshotName& name) override;
   std::vector<Listed> list() const override { return table_.list(); }
 
  private:
   void check_kernel();
+  bool needs_copy(const ids::IdMaps& maps) const { return !idmaps_ && !maps.keeps_ids(); }
+  void collect_copies();
   UniqueFd mount(const RootfsDescription& rootfs, bool with_upper) const;
 
   DataRoot& root_;
   LayerStore& layers_;
   SnapshotTable table_;
   std::vector<std::string> options_;
+  const bool idmaps_;  // lower layers can be idmapped; else they are copied
+  std::unique_ptr<ShiftedImages> shifted_;
   mutable kernel::UserNamespaces namespaces_;
 };
 

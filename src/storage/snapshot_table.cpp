@@ -88,6 +88,11 @@ std::vector<SnapshotDriver::Listed> SnapshotTable::list() const {
   return all;
 }
 
+std::map<SnapshotName, SnapshotRecord> SnapshotTable::records() const {
+  const std::lock_guard lock(mutex_);
+  return snapshots_;
+}
+
 void SnapshotTable::claim(const SnapshotName& name, const SnapshotRecord& record) {
   if (!kernel::is_plain_name(name.id))
     fail(ErrorKind::invalid_argument, "snapshot \"{}\": not a plain name", printable(name.id));

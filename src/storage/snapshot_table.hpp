@@ -34,6 +34,7 @@ class SnapshotTable {
   // Error{not_found}; Error{unsupported} for a snapshot of the other driver.
   SnapshotRecord get(const SnapshotName& name) const;
   std::vector<SnapshotDriver::Listed> list() const;
+  std::map<SnapshotName, SnapshotRecord> records() const;
   // Absolute path of the snapshot's directory.
   std::string path_of(const SnapshotName& name) const;
 

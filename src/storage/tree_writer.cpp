@@ -75,8 +75,9 @@ void TreeWriter::count(const TarReader& reader, const TarEntry& entry) {
   if (limits.ratio != 0 && options_.compressed_bytes && reader.position() > kRatioFrom &&
       reader.position() / limits.ratio > options_.compressed_bytes())
     fail(ErrorKind::exhausted, "archive grows more than {}-fold when unpacked", limits.ratio);
-  totals_.max_uid = std::max(totals_.max_uid, entry.uid);
-  totals_.max_gid = std::max(totals_.max_gid, entry.gid);
+  const kernel::Owner owner = options_.layer ? owner_of(entry) : kernel::Owner{entry.uid, entry.gid};
+  totals_.max_uid = std::max<std::uint32_t>(totals_.max_uid, owner.uid);
+  totals_.max_gid = std::max<std::uint32_t>(totals_.max_gid, owner.gid);
 }
 
 void TreeWriter::check_space() {

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/user_namespace.hpp"
 
 namespace bryo::storage {
 
@@ -18,16 +19,21 @@ Whiteout parse_whiteout(std::string_view name) {
   return {Whiteout::Kind::name, std::string(hidden)};
 }
 
+const char* opaque_xattr() {
+  static const bool trusted = kernel::in_initial_user_namespace();
+  return trusted ? "trusted.overlay.opaque" : "user.overlay.opaque";
+}
+
 bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0); }
 
 void make_whiteout(int directory, const std::string& name) {
   kernel::make_node(directory, name, S_IFCHR, makedev(0, 0));
 }
 
-void set_opaque(int directory) { kernel::set_xattr(directory, kOpaqueXattr, "y"); }
+void set_opaque(int directory) { kernel::set_xattr(directory, opaque_xattr(), "y"); }
 
 bool is_opaque(int directory) {
-  const auto value = kernel::get_xattr(directory, kOpaqueXattr);
+  const auto value = kernel::get_xattr(directory, opaque_xattr());
   return value && *value == "y";
 }
 

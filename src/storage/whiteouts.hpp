@@ -12,7 +12,8 @@ namespace bryo::storage {
 
 inline constexpr std::string_view kWhiteoutPrefix = ".wh.";
 inline constexpr std::string_view kOpaqueName = ".wh..wh..opq";
-inline constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
+// trusted.overlay.opaque, or user.overlay.opaque where overlayfs is mounted with userxattr: in user namespaces.
+const char* opaque_xattr();
 
 struct Whiteout {
   enum class Kind {

@@ -15,7 +15,7 @@ words = sys.argv[1:]
 value = lambda name: words[words.index(name) + 1]
 with open("%LOG%", "a") as log: log.write(json.dumps(words) + "\n")
 if os.path.exists("%LOG%.fail"):
-    with open(value("--work-dir") + "/" + value("--log-file"), "w") as out: out.write("(0.1) fine\n(0.2) Error (criu/x.c:1): it is broken\n")
+    with open(value("--work-dir") + "/" + value("--log-file"), "w") as out: out.write("(0.1) fine\n(0.1) Error (criu/util.c:642): exited, status=1\n(0.2) Error (criu/x.c:1): it is broken\n(0.3) Error (criu/cr-dump.c:2): Dumping FAILED.\n")
     sys.exit(1)
 if words[0] == "dump" and "--leave-running" not in words: os.kill(int(value("--tree")), signal.SIGKILL)
 if words[0] == "restore":
@@ -56,6 +56,15 @@ def pairs(words):
     return list(zip(words, words[1:]))
 
 
+def mount_id(path):
+    """Of the file system that a path is on, as /proc/self/mountinfo counts."""
+    fd = os.open(path, os.O_PATH)
+    try:
+        return int(next(line for line in open(f"/proc/self/fdinfo/{fd}") if line.startswith("mnt_id")).split()[1])
+    finally:
+        os.close(fd)
+
+
 def test_without_criu_it_says_so(either, bundle):
     if os.path.exists("/usr/sbin/criu"):
         pytest.skip("CRIU is installed here")
@@ -80,10 +89,12 @@ def test_checkpoint_and_restore(runtime, bundle, tmp):
     runtime.ok("checkpoint", "--image-path", tmp / "images", "--tcp-established", "--file-locks", "--manage-cgroups-mode", "full", "box")
     [dump] = told(tmp)
     assert dump[0] == "dump" and ("--tree", str(pid)) in pairs(dump) and ("--images-dir", str(tmp / "images")) in pairs(dump)
-    assert ("--external", "mnt[/etc/hosts]:/etc/hosts") in pairs(dump) and ("--external", "mnt[/proc/kcore]:/proc/kcore") in pairs(dump)
+    assert ("--external", "mnt[/etc/hosts]:/etc/hosts") in pairs(dump) and ("--external", "mnt[/proc/kcore]:/dev/null") in pairs(dump)
     assert {"--tcp-established", "--file-locks", "--manage-cgroups=full"} <= set(dump)
     assert os.stat(tmp / "images").st_mode & 0o777 == 0o700
-    assert len(json.loads((tmp / "images/descriptors.json").read_text())) == 3
+    # Its output is a file of ours, which the restored one gets from whoever restores it.
+    descriptors = json.loads((tmp / "images/descriptors.json").read_text())
+    assert len(descriptors) == 3 and descriptors[1] == f"file[{mount_id(tmp):x}:{os.stat(tmp / 'output').st_ino:x}]" and ("--external", descriptors[1]) in pairs(dump)
     # Saved, it is gone.
     assert runtime("state", "box").status == 1 and not os.path.exists("/sys/fs/cgroup/pids/box")
 
@@ -92,7 +103,8 @@ def test_checkpoint_and_restore(runtime, bundle, tmp):
     assert restored.status == 0, str(restored)
     restore = told(tmp)[1]
     assert restore[0] == "restore" and "--restore-detached" in restore and ("--root", str(bundle.rootfs)) in pairs(restore)
-    assert ("--external", "mnt[/proc/kcore]:/dev/null") in pairs(restore) and ("--cgroup-root", "/box") in pairs(restore)
+    assert ("--external", "mnt[/dev/null]:/dev/null") in pairs(restore) and ("--cgroup-root", "/box") in pairs(restore)
+    assert ("--inherit-fd", f"fd[1]:{descriptors[1]}") in pairs(restore)
     assert runtime.status("box") == "running" and (tmp / "pid").read_text() == str(runtime.state("box")["pid"])
     assert open("/proc/self/mounts").read() == mounts
     runtime.ok("delete", "--force", "box")
@@ -117,7 +129,7 @@ def test_leave_running_and_pre_dump(runtime, bundle, tmp):
     assert runtime.status("box") == "running"
 
 
-def test_a_failure_of_criu_is_told_with_its_last_error(runtime, bundle, tmp):
+def test_a_failure_of_criu_is_told_with_its_first_error(runtime, bundle, tmp):
     start(runtime, bundle)
     (tmp / "log.fail").touch()
     failed = runtime("checkpoint", "--image-path", tmp / "images", "box")

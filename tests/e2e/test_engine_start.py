@@ -37,6 +37,7 @@ def spawn_without_host_flag(daemon):
     return daemon
 
 
+@pytest.mark.needs_root("the machine's sockets")
 @pytest.mark.bryo_only
 def test_without_H_it_listens_on_its_own_socket_and_on_dockers(make_daemon, default_paths):
     daemon = spawn_without_host_flag(make_daemon())
@@ -45,6 +46,7 @@ def test_without_H_it_listens_on_its_own_socket_and_on_dockers(make_daemon, defa
     assert not Path("/run/docker.sock").exists() and not Path("/run/bryo/bryo.sock").exists()
 
 
+@pytest.mark.needs_root("the machine's sockets")
 def test_docker_socket_is_closed_to_others(make_daemon, default_paths):
     daemon = spawn_without_host_flag(make_daemon())
     wait_for(lambda: ping("/var/run/docker.sock"))
@@ -52,6 +54,7 @@ def test_docker_socket_is_closed_to_others(make_daemon, default_paths):
     daemon.stop()
 
 
+@pytest.mark.needs_root("the machine's sockets")
 @pytest.mark.bryo_only
 def test_a_docker_socket_that_answers_is_left_alone(make_daemon, default_paths):
     """Another daemon's socket: Bryo says so and goes on with its own."""
@@ -79,6 +82,7 @@ def test_a_docker_socket_that_answers_is_left_alone(make_daemon, default_paths):
         other.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.needs_root("the machine's sockets")
 def test_a_dead_socket_file_is_replaced(make_daemon, default_paths):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind("/run/docker.sock")
@@ -130,6 +134,7 @@ def certificates(scratch):
     return directory
 
 
+@pytest.mark.needs_root("its keys are root's")
 @pytest.mark.parametrize("who,works", [("client", True), ("stranger", False), (None, False)])
 def test_tlsverify_admits_only_our_own_clients(make_daemon, certificates, make_client, who, works):
     port = free_port()

@@ -301,6 +301,7 @@ def test_load_of_nonsense(daemon, data):
     assert not daemon.engine.is_bryo or data in (b"", b"\0" * 10240)
 
 
+@pytest.mark.needs_root("device nodes cannot be made")
 def test_xattrs_hardlinks_devices_and_modes_survive(docker, tmp):
     """An image with everything that a tar can hold, through load, commit, save."""
     layer = Layer().dir("d", 0o1777).file("d/setuid", "x", 0o4755, uid=12, gid=34).hardlink("d/hard", "d/setuid", 0o4755, 12, 34).symlink("d/dangling", "/nowhere")

@@ -70,6 +70,7 @@ def test_two_containers_of_one_map_are_the_same_host_user(bozo, make_client, kin
     bozo.remove_containers()
 
 
+@pytest.mark.needs_root("ranges of user bryo; test_rootless.py has the same for the caller's")
 @pytest.mark.bryo_only
 def test_auto_gives_each_container_a_range_of_its_own(auto):
     for name in ("mprime0", "mprime1"):
@@ -82,6 +83,7 @@ def test_auto_gives_each_container_a_range_of_its_own(auto):
     assert host_view.uid(auto.state("mprime1")["Pid"]) == second[0]
 
 
+@pytest.mark.needs_root("ranges of user bryo")
 @pytest.mark.bryo_only
 def test_auto_through_our_own_client(auto, make_client):
     bryo = make_client(auto, "bryo")
@@ -103,6 +105,7 @@ def test_an_automatic_range_is_stable_across_stop_start_and_engine_restart(auto)
     assert uid_range(auto, "mprime0") == before
 
 
+@pytest.mark.needs_root("ranges of user bryo")
 @pytest.mark.bryo_only
 def test_an_automatic_range_is_shown_by_inspect(auto):
     container = auto.run("busybox", "sleep", "60", wait=False, host_config={"UsernsMode": "auto:size=4096"})
@@ -123,6 +126,7 @@ def test_a_size_that_the_image_does_not_need_is_not_spent(auto):
 
 
 @pytest.mark.bryo_only
+@pytest.mark.needs_root("--userns=host is the engine's own map")
 def test_auto_as_the_daemons_default(make_daemon, etc):
     etc.user("bryo", 1_000_000, 1_000_000)
     daemon = make_daemon("--userns=auto").start()
@@ -134,6 +138,7 @@ def test_auto_as_the_daemons_default(make_daemon, etc):
     assert host_view.id_map(daemon.state(opted_out)["Pid"]) == host_view.IDENTITY
 
 
+@pytest.mark.needs_root("ranges of user containers")
 @pytest.mark.bryo_only
 def test_without_a_user_bryo_the_ranges_are_those_of_containers(make_daemon, etc):
     etc.remove_user("bryo")
@@ -148,6 +153,7 @@ def test_without_a_user_bryo_the_ranges_are_those_of_containers(make_daemon, etc
         etc.ranges("containers", [])
 
 
+@pytest.mark.needs_root("without ranges there is no engine")
 @pytest.mark.bryo_only
 def test_auto_without_any_range_is_an_error_that_says_what_to_add(make_daemon, etc):
     etc.remove_user("bryo")
@@ -204,6 +210,7 @@ def test_host_namespaces_under_a_map_are_safe_or_refused(bozo, host_config):
     assert host_view.id_map(bozo.state(container)["Pid"]) == [(0, 5000, 65536)]
 
 
+@pytest.mark.needs_root("in its namespace the engine has them all")
 @pytest.mark.bryo_only
 def test_capabilities_that_the_engine_lacks_are_left_out(daemon):
     """CI machines often withhold some (CAP_SYS_RESOURCE): --cap-add=ALL still starts."""

@@ -101,6 +101,7 @@ def test_exec_ps_shows_pid_1_as_root(docker):
     assert any(line.split()[1] == "root" and line.endswith("ps -ef") for line in lines[1:])
 
 
+@pytest.mark.needs_root("the host's ids of an engine with root")
 def test_without_a_map_the_host_sees_root(docker, daemon):
     docker("run", *REGISTRY, "--name=registry-standard", "registry:2")
     pid = daemon.state("registry-standard")["Pid"]
@@ -119,6 +120,7 @@ def test_stop_prints_the_name(docker, daemon):
 # --- docker run -d -p 5000:5000 --name registry-user -u 1000 registry:2
 
 
+@pytest.mark.needs_root("the host's ids of an engine with root")
 def test_user_1000_is_1000_inside_and_outside(docker, daemon):
     docker("run", *REGISTRY, "--name", "registry-user", "-u", "1000", "registry:2")
     wait_for(registry_answers)
@@ -156,6 +158,7 @@ def test_log_names_the_map(make_daemon, etc):
     assert "User namespaces: ID ranges will be mapped to subuid/subgid ranges of: dockremap" in daemon.log_text()
 
 
+@pytest.mark.needs_root("--userns-remap has a directory of its own")
 def test_a_directory_named_for_the_map_is_closed_to_other_users(remapped):
     directory = remapped.data_root / "165536.165536"
     assert directory.is_dir()
@@ -164,6 +167,7 @@ def test_a_directory_named_for_the_map_is_closed_to_other_users(remapped):
         assert (directory / name).is_dir(), name
 
 
+@pytest.mark.needs_root("--userns-remap")
 def test_containers_of_the_unmapped_engine_are_not_shown(make_daemon, make_client, etc):
     etc.user("dockremap", 165536)
     daemon = make_daemon().start()
@@ -179,6 +183,7 @@ def test_containers_of_the_unmapped_engine_are_not_shown(make_daemon, make_clien
     assert docker("ps", "-a", "--format", "{{.Names}}").lines == ["unmapped"]
 
 
+@pytest.mark.needs_root("--userns-remap")
 @pytest.mark.bryo_only
 def test_images_are_all_still_there_under_every_map(make_daemon, make_client, etc):
     """One store, every map: the end of the lab's `docker images` with an empty list."""
@@ -196,6 +201,7 @@ def test_images_are_all_still_there_under_every_map(make_daemon, make_client, et
     assert disk_usage(daemon.data_root) < disk * 1.05 + 500_000, "starting under a new map copied layers"
 
 
+@pytest.mark.needs_root("--userns-remap")
 @pytest.mark.bryo_only
 def test_containers_of_another_map_are_stopped_and_hold_nothing(make_daemon, make_client, etc):
     """As in the lab: nobody stopped registry-user, and its port and name are free under the map."""
@@ -228,6 +234,7 @@ def test_starting_under_a_map_changes_no_owner_in_the_layers(make_daemon, make_c
     assert max(owners) <= 65535, "layers keep the ids of their image"
 
 
+@pytest.mark.needs_root("--userns-remap")
 def test_isolated_images_are_empty_under_a_new_map_as_in_the_lab(make_daemon, make_client, etc, engine):
     etc.user("dockremap", 165536)
     extra = ["--image-store=isolated"] if engine.is_bryo else []
@@ -247,6 +254,7 @@ def disk_usage(directory):
 # --- docker run -d -p 5000:5000 --name=registry-userns registry:2
 
 
+@pytest.mark.needs_root("the host's ids of --userns-remap")
 def test_root_inside_is_165536_on_the_host(userns, remapped):
     userns("run", *REGISTRY, "--name=registry-userns", "registry:2")
     wait_for(registry_answers)
@@ -260,6 +268,7 @@ def test_root_inside_is_165536_on_the_host(userns, remapped):
     assert any(line.split()[0] == "165536" for line in host_view.ps_ef("registry serve /etc/docker/registry/config.yml"))
 
 
+@pytest.mark.needs_root("the host's ids of --userns-remap")
 def test_exec_under_a_map_is_mapped_too(userns, remapped):
     userns("run", "-d", "--name", "box", "busybox", "sleep", "60")
     assert userns("exec", "box", "cat", "/proc/self/uid_map").out.split() == ["0", "165536", "65536"]
@@ -268,6 +277,7 @@ def test_exec_under_a_map_is_mapped_too(userns, remapped):
     assert line.split()[0] == "165536"
 
 
+@pytest.mark.needs_root("the host's ids of --userns-remap")
 def test_files_written_to_the_layer_belong_to_the_map_on_the_host(userns, remapped):
     userns("run", "--name", "box", "busybox", "sh", "-c", "touch /by-root; touch /by-user; chown 1000:1000 /by-user")
     upper = remapped.inspect("box")["GraphDriver"]["Data"]["UpperDir"]
@@ -315,6 +325,7 @@ def test_push_tag_rmi_pull_round_trip(userns, remapped):
     userns("rmi", "127.0.0.1:5000/hello:userns")
 
 
+@pytest.mark.needs_root("the host's ids of --userns-remap")
 def test_what_the_registry_wrote_belongs_to_the_map(userns, remapped):
     """No file of a container's volume is owned by the host's root unless the engine documents id-mapped volumes (Bryo does)."""
     userns("run", *REGISTRY, "--name=registry-userns", "registry:2")
@@ -406,6 +417,7 @@ def test_a_user_known_only_to_nss(make_daemon, etc):
 # --- bonus: DOCKER_OPTS and daemon.json
 
 
+@pytest.mark.needs_root("--userns-remap")
 def test_options_from_daemon_json(make_daemon, etc, tmp):
     etc.user("dockremap", 165536)
     file = tmp / "daemon.json"

@@ -40,6 +40,7 @@ def address(daemon, container, network="bridge"):
     return daemon.inspect(container)["NetworkSettings"]["Networks"][network]["IPAddress"]
 
 
+@pytest.mark.needs_root("the bridge is not in the host's network")
 def test_the_default_bridge(docker, daemon):
     out = docker("run", "--rm", "busybox", "sh", "-c", "ip -4 addr show eth0; ip route").out
     assert re.search(r"inet 172\.17\.0\.\d+/16", out) and "default via 172.17.0.1 dev eth0" in out
@@ -60,6 +61,7 @@ def test_containers_of_the_default_bridge_reach_each_other(docker, daemon):
         assert out.startswith("peer 172.17.")
 
 
+@pytest.mark.needs_root("addresses of containers are not reached from the host")
 def test_the_host_reaches_a_container(docker, daemon):
     docker("run", "-d", "--name", "server", "test/probe")
     daemon.wait_output("server", "listening")
@@ -111,6 +113,7 @@ def test_ipv6_is_off_where_it_was_not_asked_for(docker):
 # --- user-defined
 
 
+@pytest.mark.needs_root("the bridge is not in the host's network")
 def test_create_inspect_remove(docker, daemon):
     network = docker("network", "create", "--label", "a=b", "green").out.strip()
     assert re.fullmatch("[0-9a-f]{64}", network)
@@ -264,6 +267,7 @@ def test_ipv6_on_a_network_of_ones_own(docker, daemon):
         assert docker("exec", "server", "cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra").out == "0\n"  # CVE-2020-13401
 
 
+@pytest.mark.needs_root("the bridge is not in the host's network")
 def test_mtu_and_bridge_name_options(docker):
     docker("network", "create", "-o", "com.docker.network.driver.mtu=1400", "-o", "com.docker.network.bridge.name=mossy0", "green")
     assert "mossy0" in links()
@@ -315,6 +319,7 @@ def test_rules_of_others_stay_as_they_are(docker, daemon):
         subprocess.run(["nft", "delete", "table", "inet", "mine"], check=True)
 
 
+@pytest.mark.needs_root("the table is not in the host's network")
 @pytest.mark.bryo_only
 def test_all_rules_are_in_one_table_of_ours(docker, daemon):
     docker("run", "-d", "-p", "8080:80", "busybox", "sleep", "600")

@@ -159,6 +159,7 @@ def test_extra_hosts(docker):
     assert "10.1.2.3" in run(docker, "--add-host", "mossy:10.1.2.3", "busybox", "grep", "mossy", "/etc/hosts")
 
 
+@pytest.mark.needs_root("the host is 10.0.2.2")
 def test_host_gateway(docker):
     out = run(docker, "--add-host", "host.docker.internal:host-gateway", "busybox", "grep", "host.docker.internal", "/etc/hosts")
     assert out.split()[0] == "172.17.0.1"

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import users
 from tests.support.rawhttp import Api, ApiError
 from tests.support.waiting import wait_for
 
@@ -24,6 +25,7 @@ class Engine:
     program: str
     bridge: str
     nft_table: str
+    user: str = ""  # whose; empty: root's
 
     @property
     def is_bryo(self):
@@ -32,7 +34,8 @@ class Engine:
 
 BRYOD = Engine("bryod", str(BIN / "bryod"), "bryo0", "bryo")
 DOCKERD = Engine("dockerd", "/usr/sbin/dockerd", "docker0", "")
-ENGINES = {"bryod": BRYOD, "dockerd": DOCKERD}
+ROOTLESS = Engine("bryod", str(BIN / "bryod"), "bryo0", "bryo", "penguin")
+ENGINES = {"bryod": BRYOD, "dockerd": DOCKERD, "rootless": ROOTLESS}
 
 
 class Daemon:
@@ -50,6 +53,11 @@ class Daemon:
         self.log_start = 0
         self.directory.mkdir(parents=True, exist_ok=True)
         self._api = None
+        self.account = users.make(engine.user) if engine.user else None
+        if self.account:
+            self.exec_root.mkdir(exist_ok=True)
+            for directory in (self.directory, self.exec_root):
+                os.chown(directory, self.account.uid, self.account.gid)
 
     # --- life
 
@@ -67,8 +75,10 @@ class Daemon:
         Daemon.running.append(self)
         self.log_start = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
+            own = self.account.popen() if self.account else {"env": dict(os.environ)}
+            own["env"].update(self.environment)
             self.process = subprocess.Popen([*self.arguments(own_socket), *extra], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env={**os.environ, **self.environment}, start_new_session=True, **popen)
+                                            start_new_session=True, **{**own, **popen})
         return self
 
     def start(self, *extra, timeout=20):

@@ -164,14 +164,15 @@ def inside(arguments):
 def prepare():
     """What needs the network, before it goes away. Kept between runs."""
     from tests.support import images
-    from tests.vm import guest
+    from tests.vm import guest, systemd_guest
 
     images.build_all()
     if shutil.which("qemu-system-x86_64"):
         try:
             guest.kernel()
+            systemd_guest.prepare()
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"test host: no kernel for tests/vm: {error}", file=sys.stderr)
+            print(f"test host: nothing to boot for tests/vm: {error}", file=sys.stderr)
 
 
 def main():

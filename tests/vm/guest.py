@@ -71,14 +71,14 @@ def kernel():
     return root / f"boot/vmlinuz-{release.name}", release
 
 
-def module_files(release):
-    """The files of MODULES and of all that they need."""
+def module_files(release, modules=MODULES):
+    """The files of these modules and of all that they need."""
     needs = {}
     for line in (release / "modules.dep").read_text().splitlines():
         file, _, rest = line.partition(":")
         needs[file] = rest.split()
     by_name = {Path(f).name.split(".")[0].replace("-", "_"): f for f in needs}
-    wanted, queue = set(), [by_name[m] for m in MODULES if m in by_name]
+    wanted, queue = set(), [by_name[m] for m in modules if m in by_name]
     while queue:
         file = queue.pop()
         if file not in wanted:
@@ -136,7 +136,8 @@ class Cpio:
         return self.out.getvalue()
 
 
-def initramfs(payload, programs, files, release):
+def busybox_archive(release, modules):
+    """busybox with its applets, and kernel modules for its modprobe."""
     cpio = Cpio()
     for directory in ("proc", "sys", "dev", "run", "tmp", "data", "root", "etc", "var/lib", "usr/bin", "usr/sbin", "sbin"):
         cpio.dir(directory)
@@ -144,6 +145,18 @@ def initramfs(payload, programs, files, release):
     for applet in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
         if applet != "busybox":
             cpio.link(f"bin/{applet}", "busybox")
+    selected = module_files(release, modules)
+    prefix = f"lib/modules/{release.name}"
+    for file in selected:
+        cpio.file(f"{prefix}/{file}", (release / file).read_bytes(), 0o644)
+    cpio.file(f"{prefix}/modules.dep", "".join(f"{f}: {' '.join(d)}\n" for f, d in selected.items()).encode(), 0o644)
+    for name in ("modules.alias", "modules.symbols"):
+        cpio.file(f"{prefix}/{name}", b"", 0o644)
+    return cpio
+
+
+def initramfs(payload, programs, files, release):
+    cpio = busybox_archive(release, MODULES)
     cpio.file("init", INIT.encode())
     cpio.file("system", SYSTEM.format(modules=" ".join(MODULES)).encode())
     cpio.file("payload.sh", payload.encode())
@@ -156,14 +169,26 @@ def initramfs(payload, programs, files, release):
         cpio.program(program, f"usr/bin/{Path(program).name}")
     for name, data in files.items():
         cpio.file(name, data, 0o644)
-    selected = module_files(release)
-    prefix = f"lib/modules/{release.name}"
-    for file in selected:
-        cpio.file(f"{prefix}/{file}", (release / file).read_bytes(), 0o644)
-    cpio.file(f"{prefix}/modules.dep", "".join(f"{f}: {' '.join(d)}\n" for f, d in selected.items()).encode(), 0o644)
-    for name in ("modules.alias", "modules.symbols"):
-        cpio.file(f"{prefix}/{name}", b"", 0o644)
     return gzip.compress(cpio.bytes(), 1)
+
+
+def emulate(kernel_image, initrd, disks, append, timeout, memory, *devices):
+    """Runs a machine until it switches itself off. Returns what its first serial port said."""
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(memory), "-nographic", "-no-reboot", "-nodefaults", "-nic", "none",
+               "-serial", "stdio", "-kernel", kernel_image, "-initrd", initrd, "-append", f"console=ttyS0 quiet loglevel=3 panic=-1 rdinit=/init cgroup_no_v1=all {append}", *devices]
+    for disk in disks:
+        command += ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
+    console = Path(initrd).with_name("console")
+    with open(console, "wb") as out:
+        machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            machine.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the guest did not end within {timeout} s:\n{console.read_text(errors='replace')[-4000:]}") from None
+        finally:
+            machine.kill()
+            machine.wait()
+    return console.read_text(errors="replace").replace("\r\n", "\n")
 
 
 def engine_programs():
@@ -183,14 +208,9 @@ def boot(payload, programs=(), files=None, timeout=240, memory=1024, disk=1024):
         with open(work / "disk", "wb") as image:
             image.truncate(disk << 20)
         subprocess.run(["mkfs.ext4", "-q", work / "disk"], check=True)
-        accelerator = ["-accel", "tcg,thread=multi", "-cpu", "max"]
-        command = ["qemu-system-x86_64", *accelerator, "-smp", "2", "-m", str(memory), "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-nic", "none",
-                   "-kernel", vmlinuz, "-initrd", work / "initramfs", "-drive", f"file={work}/disk,if=virtio,format=raw,cache=unsafe",
-                   "-append", "console=ttyS0 quiet loglevel=3 panic=-1 rdinit=/init cgroup_no_v1=all"]
-        completed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-        out = completed.stdout.decode(errors="replace").replace("\r\n", "\n")
+        out = emulate(vmlinuz, work / "initramfs", [work / "disk"], "", timeout, memory)
         found = STATUS.search(out)
-        assert found, f"the guest did not finish:\n{out[-3000:]}\n{completed.stderr.decode()[-1000:]}"
+        assert found, f"the guest did not finish:\n{out[-4000:]}"
         return int(found.group(1)), STATUS.sub("", out)
     finally:
         shutil.rmtree(work, ignore_errors=True)

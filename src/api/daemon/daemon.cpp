@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,12 +10,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <optional>
 #include <thread>
 
 #include "api/activation.hpp"
 #include "api/daemon/options.hpp"
 #include "api/daemon/pidfile.hpp"
+#include "api/daemon/rootless_home.hpp"
 #include "api/listen.hpp"
 #include "api/routes.hpp"
 #include "api/server.hpp"
@@ -22,17 +25,12 @@
 #include "base/strings.hpp"
 #include "engine/engine.hpp"
 #include "kernel/capabilities.hpp"
+#include "rootless/user_namespace.hpp"
 
 namespace bryo::daemon {
 namespace {
 
-constexpr const char* kOwnSocket = "unix:///run/bryo/bryo.sock";
-constexpr const char* kDockerSocket = "/var/run/docker.sock";
-
 void check_privileges() {
-  if (::geteuid() != 0)
-    fail(ErrorKind::permission,
-         "bryod needs to be started as root: rootless mode is not built yet. Use sudo, or the systemd unit");
   if ((kernel::effective_capabilities() & kernel::capability_bit(*kernel::capability_number("CAP_SYS_ADMIN"))) == 0)
     fail(ErrorKind::permission,
          "bryod needs the capability CAP_SYS_ADMIN, which this process does not have: start it on the host, or in a "
@@ -85,24 +83,35 @@ struct Doors {
 };
 
 // Docker's well-known socket is ours unless another daemon answers there or it cannot be made.
-void add_docker_socket(Doors& doors, gid_t group) {
+void add_docker_socket(Doors& doors, const Places& places, gid_t group) {
   try {
-    doors.add(api::open_endpoint(api::Endpoint::parse(kDockerSocket, false), group, false));
+    doors.add(api::open_endpoint(api::Endpoint::parse(places.docker_socket, false), group, false));
   } catch (const Error& error) {
-    log::warning("{}; going on without it: clients reach this engine with DOCKER_HOST={}", error.message(), kOwnSocket);
+    log::warning("{}; going on without it: clients reach this engine with DOCKER_HOST=unix://{}", error.message(),
+                 places.own_socket);
   }
 }
 
 Doors open_doors(const DaemonOptions& options) {
-  const gid_t group = api::socket_group(options.group);
+  // A user's socket is the user's alone.
+  const gid_t group = options.engine.rootless && options.group.empty() ? ::getegid() : api::socket_group(options.group);
   Doors doors;
-  for (const std::string& host : options.hosts.empty() ? std::vector<std::string>{kOwnSocket} : options.hosts) {
+  for (const std::string& host :
+       options.hosts.empty() ? std::vector<std::string>{options.places.own_socket} : options.hosts) {
     const auto endpoint = api::Endpoint::parse(host, options.tls);
     warn_about_open_tcp(endpoint, options);
     doors.add(api::open_endpoint(endpoint, group, options.tls));
   }
-  if (options.hosts.empty()) add_docker_socket(doors, group);
+  if (options.hosts.empty()) add_docker_socket(doors, options.places, group);
   return doors;
+}
+
+// tcp:// sockets of a daemon without root are the host's.
+void on_host_network(const DaemonOptions& options, const std::function<void()>& errand) {
+  if (options.engine.rootless && options.engine.rootless->outside)
+    options.engine.rootless->outside->run(errand);
+  else
+    errand();
 }
 
 api::ServerOptions server_options(const DaemonOptions& options) {
@@ -141,7 +150,8 @@ void watch_signals(api::Server& server, engine::Engine& engine, const std::vecto
 void serve(const DaemonOptions& options, const std::vector<std::string>& arguments) {
   std::optional<Pidfile> pidfile;
   if (!options.pidfile.empty()) pidfile.emplace(options.pidfile);
-  Doors doors = open_doors(options);
+  Doors doors;
+  on_host_network(options, [&] { doors = open_doors(options); });
   engine::Engine engine(options.engine);
   log::info("Loading containers: start.");
   engine.restore();
@@ -175,7 +185,7 @@ void serve(const DaemonOptions& options, const std::vector<std::string>& argumen
 }  // namespace
 
 int run_daemon(const std::vector<std::string>& arguments) {
-  const DaemonOptions options = load_options(arguments);
+  DaemonOptions options = load_options(arguments);
   if (options.help || options.version) {
     std::fputs(options.help ? help_text().c_str() : "Bryo version " BRYO_VERSION "\n", stdout);
     return 0;
@@ -185,11 +195,19 @@ int run_daemon(const std::vector<std::string>& arguments) {
     return 0;
   }
   apply_log_level(options);
+  if (rootless::standing() == rootless::Standing::user) become_namespace_root(options.engine.exec_root, arguments);
   check_privileges();
   tune_process();
   log::info("Starting up");
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   export_proxies(options);
+  if (rootless::standing() == rootless::Standing::host_root) {
+    serve(options, arguments);
+    return 0;
+  }
+  ::prctl(PR_SET_NAME, "bryod");  // it was started as /proc/self/exe
+  RootlessHome home(options.engine.exec_root, options.user_network);
+  options.engine.rootless = home.facts();
   serve(options, arguments);
   return 0;
 }

@@ -219,8 +219,13 @@ std::vector<std::string> directive_values(const Option& option, const json::Valu
   return {};
 }
 
-DaemonOptions merge_options(const std::vector<GivenFlag>& flags, FileReader read_file) {
-  DaemonOptions options;
+DaemonOptions::DaemonOptions(const Places& from) : places(from), pidfile(from.pidfile), config_file(from.config_file) {
+  engine.data_root = from.data_root;
+  engine.exec_root = from.exec_root;
+}
+
+DaemonOptions merge_options(const std::vector<GivenFlag>& flags, FileReader read_file, const Places& places) {
+  DaemonOptions options(places);
   std::map<const Option*, std::vector<std::string>> given;
   for (const GivenFlag& flag : flags) {
     apply(options, *flag.option, flag.value, fmt::format("--{}", flag.option->flag));
@@ -252,15 +257,18 @@ DaemonOptions load_options(const std::vector<std::string>& arguments) {
     if (std::none_of(flags.begin(), flags.end(),
                      [&](const GivenFlag& other) { return other.option == flag.option && other.value == flag.value; }))
       flags.push_back(std::move(flag));
-  return merge_options(flags, [](const std::string& path) -> std::optional<std::string> {
-    try {
-      const UniqueFd file = kernel::open_trusted(path, O_RDONLY);
-      return kernel::read_file(file.get(), kLargestFile);
-    } catch (const Error& error) {
-      if (error.number() == ENOENT || error.number() == ENOTDIR) return std::nullopt;
-      throw;
-    }
-  });
+  return merge_options(
+      flags,
+      [](const std::string& path) -> std::optional<std::string> {
+        try {
+          const UniqueFd file = kernel::open_trusted(path, O_RDONLY);
+          return kernel::read_file(file.get(), kLargestFile);
+        } catch (const Error& error) {
+          if (error.number() == ENOENT || error.number() == ENOTDIR) return std::nullopt;
+          throw;
+        }
+      },
+      places());
 }
 
 }  // namespace bryo::daemon

@@ -11,17 +11,24 @@
 #include <string_view>
 #include <vector>
 
+#include "api/daemon/places.hpp"
 #include "base/json.hpp"
 #include "engine/options.hpp"
+#include "rootless/user_network.hpp"
 
 namespace bryo::daemon {
 
 struct DaemonOptions {
+  DaemonOptions() : DaemonOptions(Places{}) {}
+  explicit DaemonOptions(const Places& from);
+
   engine::Options engine;
+  rootless::UserNetworkOptions user_network;  // of a daemon without root
 
   std::vector<std::string> hosts;  // -H; empty: the default sockets
-  std::string pidfile = "/run/bryo/bryo.pid";
-  std::string config_file = "/etc/bryo/daemon.json";
+  Places places;                   // defaults, where nothing else was given
+  std::string pidfile;
+  std::string config_file;
   bool config_file_given = false;
   std::string group;  // owner of unix sockets; empty: docker or bryo when there is such a group
   std::string log_level = "info";
@@ -86,7 +93,7 @@ std::vector<GivenFlag> parse_flags(const std::vector<std::string>& arguments);
 std::vector<std::string> split_words(std::string_view text);
 // Applies the flags, then the file that they name; `read_file` gives nullopt when it does not exist.
 using FileReader = std::optional<std::string> (*)(const std::string& path);
-DaemonOptions merge_options(const std::vector<GivenFlag>& flags, FileReader read_file);
+DaemonOptions merge_options(const std::vector<GivenFlag>& flags, FileReader read_file, const Places& places = {});
 // All of it for a running program: environment, arguments (without the program's name), file.
 DaemonOptions load_options(const std::vector<std::string>& arguments);
 

@@ -104,6 +104,14 @@ std::vector<std::pair<std::string, std::string>> ConfigFile::http_headers() cons
   return out;
 }
 
+void ConfigFile::set_text(std::string_view field, const std::string& value) {
+  if (value.empty())
+    fields_.erase(field);
+  else
+    fields_[field] = value;
+  write();
+}
+
 std::string ConfigFile::helper_for(const std::string& registry) const {
   if (const json::Object* helpers = object_field(fields_, "credHelpers"))
     if (const std::string helper = string_field(*helpers, registry); !helper.empty()) return helper;

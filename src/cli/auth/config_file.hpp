@@ -31,6 +31,8 @@ class ConfigFile {
   // psFormat, imagesFormat, detachKeys …; empty when not set.
   std::string text(std::string_view field) const;
   std::vector<std::pair<std::string, std::string>> http_headers() const;
+  // Writes the file; an empty value takes the field away.
+  void set_text(std::string_view field, const std::string& value);
 
   // Credentials for exactly this registry (host, host:port, or the hub's server address): from its helper, from the
   // store, or from the file. Those of another registry are never returned (D9).

@@ -1,9 +1,4 @@
-// top, diff, port: small looks at one container.
-#include <fmt/format.h>
-
-#include <algorithm>
-
-#include "base/error.hpp"
+// top, diff: small looks at one container.
 #include "base/strings.hpp"
 #include "cli/commands/catalogue.hpp"
 #include "cli/commands/helpers.hpp"
@@ -41,41 +36,6 @@ int run_diff(Context& context, const Arguments& arguments) {
   return 0;
 }
 
-std::string address_of(const json::Value& binding) {
-  const std::string ip = text_at(binding, "HostIp");
-  return fmt::format(fmt::runtime(ip.find(':') == std::string::npos ? "{}:{}" : "[{}]:{}"), ip,
-                     text_at(binding, "HostPort"));
-}
-
-// 80/tcp before 443/tcp: by number, then by protocol.
-bool port_less(const std::string& a, const std::string& b) {
-  const auto number = [](const std::string& port) { return parse_integer<int>(split(port, '/')[0]).value_or(0); };
-  return std::pair(number(a), a) < std::pair(number(b), b);
-}
-
-int run_port(Context& context, const Arguments& arguments) {
-  const std::string& name = arguments.words()[0];
-  const json::Value container = context.client().get(container_path(name, "/json")).json();
-  const json::Object& ports = object_at(container, "NetworkSettings.Ports");
-  if (arguments.words().size() > 1) {
-    std::string wanted = arguments.words()[1];
-    if (wanted.find('/') == std::string::npos) wanted += "/tcp";
-    const json::Value* found = ports.if_contains(wanted);
-    if (found == nullptr || !found->is_array() || found->get_array().empty())
-      fail(ErrorKind::not_found, "Error: No public port '{}' published for {}", printable(arguments.words()[1]),
-           printable(name));
-    for (const json::Value& binding : found->get_array()) context.out.print("{}\n", terminal_safe(address_of(binding)));
-    return 0;
-  }
-  std::vector<std::string> names;
-  for (const auto& item : ports) names.emplace_back(item.key().data(), item.key().size());
-  std::sort(names.begin(), names.end(), port_less);
-  for (const std::string& port : names)
-    for (const json::Value& binding : array_at(ports.at(port), ""))
-      context.out.print("{} -> {}\n", terminal_safe(port), terminal_safe(address_of(binding)));
-  return 0;
-}
-
 }  // namespace
 
 const Command kTop = {.names = "top|container top",
@@ -90,11 +50,5 @@ const Command kDiff = {.names = "diff|container diff",
                        .minimum = 1,
                        .maximum = 1,
                        .run = run_diff};
-const Command kPort = {.names = "port|container port",
-                       .usage = "CONTAINER [PRIVATE_PORT[/PROTO]]",
-                       .summary = "Show where a container's ports are published",
-                       .minimum = 1,
-                       .maximum = 2,
-                       .run = run_port};
 
 }  // namespace bryo::cli

@@ -173,6 +173,15 @@ Answer Client::post(std::string target, const json::Value& body) {
   return send(std::move(request));
 }
 
+Answer Client::remove(std::string target, const json::Value& body) {
+  Request request;
+  request.method = "DELETE";
+  request.target = std::move(target);
+  request.body = json::serialize(body);
+  request.content_type = "application/json";
+  return send(std::move(request));
+}
+
 Answer Client::remove(std::string target) {
   Request request;
   request.method = "DELETE";

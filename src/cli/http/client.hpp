@@ -82,6 +82,7 @@ class Client {
   Answer post(std::string target);
   Answer post(std::string target, const json::Value& body);
   Answer remove(std::string target);
+  Answer remove(std::string target, const json::Value& body);
 
  private:
   friend class Answer;

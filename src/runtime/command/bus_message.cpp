@@ -26,11 +26,12 @@ enum class Header : std::uint8_t {
 [[noreturn]] void refuse(const char* what) { fail(ErrorKind::internal, "message from systemd: {}", what); }
 
 struct SignatureOf {
-  const char* operator()(bool) const { return "b"; }
-  const char* operator()(const std::string&) const { return "s"; }
-  const char* operator()(std::uint64_t) const { return "t"; }
-  const char* operator()(const std::vector<std::uint32_t>&) const { return "au"; }
-  const char* operator()(const std::vector<std::uint8_t>&) const { return "ay"; }
+  std::string_view operator()(bool) const { return "b"; }
+  std::string_view operator()(const std::string&) const { return "s"; }
+  std::string_view operator()(std::uint64_t) const { return "t"; }
+  std::string_view operator()(const std::vector<std::uint32_t>&) const { return "au"; }
+  std::string_view operator()(const std::vector<std::uint8_t>&) const { return "ay"; }
+  std::string_view operator()(const BusTree& value) const { return value.type; }
 };
 
 struct ValueWriter {
@@ -48,7 +49,15 @@ struct ValueWriter {
       for (const std::uint8_t value : list) out.byte(value);
     });
   }
+  void operator()(const BusTree& value) const { out.tree(value); }
 };
+
+// D-Bus specification, "Marshaling (Wire Format)".
+std::size_t alignment_of(char type) {
+  if (std::string_view("xtd({").find(type) != std::string_view::npos) return 8;
+  if (std::string_view("biuhsoa").find(type) != std::string_view::npos) return 4;
+  return type == 'n' || type == 'q' ? 2 : 1;
+}
 
 void header_field(BusWriter& out, Header field, char type, const std::string& value) {
   if (value.empty()) return;
@@ -94,6 +103,28 @@ void BusWriter::signature(std::string_view value) {
 void BusWriter::variant(const BusValue& value) {
   signature(std::visit(SignatureOf{}, value));
   std::visit(ValueWriter{*this}, value);
+}
+
+void BusWriter::tree(const BusTree& value) {
+  const char type = value.type[0];
+  align(alignment_of(type));
+  if (type == 'a') {
+    array(alignment_of(value.type[1]), [&] {
+      for (const BusTree& member : value.members) tree(member);
+    });
+  } else if (type == '(' || type == '{') {
+    for (const BusTree& member : value.members) tree(member);
+  } else if (type == 'v') {
+    signature(value.members.at(0).type);
+    tree(value.members[0]);
+  } else if (type == 's' || type == 'o') {
+    string(value.text);
+  } else if (type == 'g') {
+    signature(value.text);
+  } else {
+    const std::size_t size = type == 'b' ? 4 : type == 'y' ? 1 : alignment_of(type);
+    append(std::as_bytes(std::span(&value.bits, 1)).first(size));
+  }
 }
 
 void BusWriter::properties(std::span<const UnitProperty> list) {

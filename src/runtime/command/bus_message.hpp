@@ -13,8 +13,18 @@
 
 namespace bryo::runtime::command {
 
-// The types that properties of a unit have: b, s, t, au, ay.
-using BusValue = std::variant<bool, std::string, std::uint64_t, std::vector<std::uint32_t>, std::vector<std::uint8_t>>;
+// A value of any type but "h" with a descriptor behind it: its signature (one complete type), and what that needs.
+struct BusTree {
+  std::string type;
+  std::uint64_t bits = 0;        // y n q i u x t h b; d: as the processor keeps it
+  std::string text;              // s o g
+  std::vector<BusTree> members;  // of an array, a struct, a dictionary's entry; one of a variant
+  bool operator==(const BusTree&) const = default;
+};
+
+// The types that properties of a unit have: b, s, t, au, ay, and whatever a user names.
+using BusValue =
+    std::variant<bool, std::string, std::uint64_t, std::vector<std::uint32_t>, std::vector<std::uint8_t>, BusTree>;
 
 struct UnitProperty {
   std::string name;
@@ -31,6 +41,7 @@ class BusWriter {
   void string(std::string_view value);     // s and o
   void signature(std::string_view value);  // g
   void variant(const BusValue& value);
+  void tree(const BusTree& value);
   void properties(std::span<const UnitProperty> list);  // a(sv)
   // An array whose elements `write` makes; `alignment` is that of its elements.
   template <typename Write>

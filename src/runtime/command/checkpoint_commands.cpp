@@ -55,12 +55,9 @@ CriuPlaces places_of(const Arguments& arguments) {
   return out;
 }
 
-void note_descriptors(const std::string& images, pid_t pid) {
-  json::Array names;
-  const UniqueFd descriptors = kernel::open_trusted(fmt::format("/proc/{}/fd", pid), O_RDONLY | O_DIRECTORY);
-  for (const char* number : {"0", "1", "2"}) names.emplace_back(kernel::read_link(descriptors.get(), number));
+void note_descriptors(const std::string& images, const std::vector<std::string>& names) {
   const UniqueFd directory = kernel::open_trusted(images, O_RDONLY | O_DIRECTORY);
-  kernel::write_file_durably(directory.get(), kDescriptors, json::serialize(names), 0600);
+  kernel::write_file_durably(directory.get(), kDescriptors, json::serialize(json::encode(names)), 0600);
 }
 
 std::vector<std::string> noted_descriptors(const std::string& images) {
@@ -105,8 +102,9 @@ int checkpoint_command(const Context& context, std::span<const std::string> word
   make_directory(places.images);
   make_directory(places.work);
   const bool before = arguments.has("pre-dump");
-  if (!before) note_descriptors(places.images, state.pid);
-  run_criu(program, criu_dump_arguments(arguments, places, spec, state),
+  const std::vector<std::string> descriptors = descriptors_for_criu(state.pid);
+  if (!before) note_descriptors(places.images, descriptors);
+  run_criu(program, criu_dump_arguments(arguments, places, spec, state, descriptors),
            places.work + (before ? "/pre-dump.log" : "/dump.log"));
   if (!before && !arguments.has("leave-running")) destroy(context, state);
   return 0;

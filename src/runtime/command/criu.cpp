@@ -2,19 +2,25 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/raw.hpp"
 
 namespace bryo::runtime::command {
 namespace {
 
 constexpr std::size_t kMostLog = 64 * 1024 * 1024;
+
+// "file[MOUNT:INODE]": an open file that the container's mounts do not have.
+constexpr std::string_view kExternalFile = "file[";
 
 // Of both commands, with the same name at CRIU's.
 constexpr std::string_view kPlainOptions[] = {"tcp-established", "ext-unix-sk", "shell-job",
@@ -26,12 +32,14 @@ bool is_bind(const oci::Mount& mount) {
          });
 }
 
-// What was mounted from outside has a name in the images: the place where it was seen.
-template <typename Visit>
-void for_each_external(const oci::RuntimeSpec& spec, Visit&& visit) {
-  for (const oci::Mount& mount : spec.mounts)
-    if (is_bind(mount)) visit(mount.destination, mount.source);
-  for (const std::string& path : spec.linux_->masked_paths) visit(path, std::string("/dev/null"));
+// What lies over masked files, all of them; over masked directories lies a tmpfs of the container's own.
+constexpr const char* kMask = "/dev/null";
+
+bool is_directory_of(pid_t pid, const std::string& path) {
+  struct stat info = {};
+  const UniqueFd root = kernel::open_trusted(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY);
+  const UniqueFd place(kernel::raw::open_below(root.get(), path.c_str(), O_PATH, RESOLVE_IN_ROOT));
+  return place.get() >= 0 && ::fstat(place.get(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 std::vector<std::string> common_arguments(const Arguments& arguments, const char* command, const CriuPlaces& places,
@@ -50,14 +58,30 @@ std::vector<std::string> common_arguments(const Arguments& arguments, const char
   return out;
 }
 
-// What CRIU says last before it gives up: "Error (criu/x.c:12): text".
-std::string last_error(const std::string& log_file) {
+// CRIU stops the container's connections with iptables unless it is told otherwise (since 3.17).
+bool has_iptables() {
+  return std::ranges::any_of(std::array{"/usr/sbin/", "/sbin/", "/usr/local/sbin/"}, [](const char* directory) {
+    return ::access((std::string(directory) + "iptables-restore").c_str(), X_OK) == 0;
+  });
+}
+
+// A helper's exit status, a search for iptables-save, the end of it all: none says why.
+bool says_why(std::string_view line) {
+  return std::ranges::none_of(std::array{"exited, status=", "-save", "Dumping FAILED", "Restoring FAILED"},
+                              [&](const char* noise) { return line.find(noise) != std::string_view::npos; });
+}
+
+// The first thing that went wrong: "Error (criu/x.c:12): text".
+std::string first_error(const std::string& log_file) {
   std::string found = "it wrote no reason";
   try {
     const UniqueFd fd = kernel::open_trusted(log_file, O_RDONLY);
     const std::string text = kernel::read_file(fd.get(), kMostLog);
-    for (const std::string_view line : split(text, '\n'))
-      if (line.find("Error (") != std::string_view::npos) found = line;
+    for (const std::string_view line : split(text, '\n')) {
+      if (line.find("Error (") == std::string_view::npos) continue;
+      found = line;
+      if (says_why(line)) break;
+    }
   } catch (const Error&) {
     // It did not get as far as a log.
     return found;
@@ -78,6 +102,19 @@ std::string find_criu(const std::string& name) {
        printable(name));
 }
 
+std::vector<std::string> descriptors_for_criu(pid_t pid) {
+  std::vector<std::string> out;
+  const UniqueFd all = kernel::open_trusted(fmt::format("/proc/{}/fd", pid), O_RDONLY | O_DIRECTORY);
+  for (const char* number : {"0", "1", "2"}) {
+    std::string& name = out.emplace_back(kernel::read_link(all.get(), number));
+    struct statx info = {};
+    if (!name.starts_with('/') || ::statx(all.get(), number, 0, STATX_BASIC_STATS | STATX_MNT_ID, &info) != 0) continue;
+    if (S_ISREG(info.stx_mode) || S_ISCHR(info.stx_mode))
+      name = fmt::format("{}{:x}:{:x}]", kExternalFile, info.stx_mnt_id, info.stx_ino);
+  }
+  return out;
+}
+
 void check_criu(const oci::RuntimeSpec& spec) {
   if (spec.process && spec.process->terminal)
     fail(ErrorKind::unsupported, "checkpoint and restore of a container with a terminal are not supported");
@@ -88,11 +125,15 @@ void check_criu(const oci::RuntimeSpec& spec) {
 }
 
 std::vector<std::string> criu_dump_arguments(const Arguments& arguments, const CriuPlaces& places,
-                                             const oci::RuntimeSpec& spec, const ContainerState& state) {
+                                             const oci::RuntimeSpec& spec, const ContainerState& state,
+                                             const std::vector<std::string>& descriptors) {
   const bool before = arguments.has("pre-dump");
   std::vector<std::string> out = common_arguments(arguments, before ? "pre-dump" : "dump", places, state);
   out.insert(out.end(), {"--tree", std::to_string(state.pid)});
-  if (before) out.emplace_back("--track-mem");
+  if (before)
+    out.emplace_back("--track-mem");
+  else if (!has_iptables())
+    out.insert(out.end(), {"--network-lock", "nftables"});
   if (arguments.has("leave-running") && !before) out.emplace_back("--leave-running");
   if (arguments.has("parent-path")) out.insert(out.end(), {"--prev-images-dir", arguments.value("parent-path")});
   if (arguments.has("page-server")) {
@@ -103,9 +144,14 @@ std::vector<std::string> criu_dump_arguments(const Arguments& arguments, const C
     out.insert(out.end(), {"--page-server", "--address", server.substr(0, colon), "--port", server.substr(colon + 1)});
   }
   if (arguments.has("status-fd")) out.insert(out.end(), {"--status-fd", arguments.value("status-fd")});
-  for_each_external(spec, [&](const std::string& place, const std::string&) {
-    out.insert(out.end(), {"--external", "mnt[" + place + "]:" + place});
-  });
+  // What came from outside has a name in the images: the place where it was seen.
+  for (const oci::Mount& mount : spec.mounts)
+    if (is_bind(mount)) out.insert(out.end(), {"--external", fmt::format("mnt[{0}]:{0}", mount.destination)});
+  for (const std::string& path : spec.linux_->masked_paths)
+    if (!is_directory_of(state.pid, path))
+      out.insert(out.end(), {"--external", fmt::format("mnt[{}]:{}", path, kMask)});
+  for (const std::string& name : descriptors)
+    if (name.starts_with(kExternalFile)) out.insert(out.end(), {"--external", name});
   return out;
 }
 
@@ -117,14 +163,15 @@ std::vector<std::string> criu_restore_arguments(const Arguments& arguments, cons
   out.insert(out.end(), {"--restore-detached", "--pidfile", pid_file});
   if (state.cgroups) out.insert(out.end(), {"--cgroup-root", state.cgroup_path});
   for (std::size_t i = 0; i < inherited.size(); ++i)
-    if (inherited[i].starts_with("pipe:"))
+    if (inherited[i].starts_with("pipe:") || inherited[i].starts_with(kExternalFile))
       out.insert(out.end(), {"--inherit-fd", fmt::format("fd[{}]:{}", i, inherited[i])});
   if (arguments.has("lsm-profile")) out.insert(out.end(), {"--lsm-profile", arguments.value("lsm-profile")});
   if (arguments.has("lsm-mount-context"))
     out.insert(out.end(), {"--lsm-mount-context", arguments.value("lsm-mount-context")});
-  for_each_external(spec, [&](const std::string& place, const std::string& source) {
-    out.insert(out.end(), {"--external", "mnt[" + place + "]:" + source});
-  });
+  for (const oci::Mount& mount : spec.mounts)
+    if (is_bind(mount))
+      out.insert(out.end(), {"--external", fmt::format("mnt[{}]:{}", mount.destination, mount.source)});
+  if (!spec.linux_->masked_paths.empty()) out.insert(out.end(), {"--external", fmt::format("mnt[{0}]:{0}", kMask)});
   return out;
 }
 
@@ -143,7 +190,7 @@ void run_criu(const std::string& program, const std::vector<std::string>& argume
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
   fail(ErrorKind::internal, "criu {} failed ({} {}): {} (log: {})", arguments.front(),
        WIFEXITED(status) ? "exit status" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-       last_error(log_file), log_file);
+       first_error(log_file), log_file);
 }
 
 }  // namespace bryo::runtime::command

@@ -148,11 +148,21 @@ NewContainer::~NewContainer() {
 
 SystemdManager connect_to_systemd() { return SystemdManager::connect(::geteuid() != 0); }
 
+namespace {
+
+std::string read_proc_devices() {
+  const UniqueFd file = kernel::open_trusted("/proc/devices", O_RDONLY);
+  return kernel::read_file(file.get(), 64 * 1024);
+}
+
+}  // namespace
+
 // Before anything is made: a host without systemd says so here.
 std::string NewContainer::choose_cgroup() {
   if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
   place_ =
       systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, ::geteuid() == 0 ? "system.slice" : "user.slice");
+  scope_others_ = annotation_properties(bundle_.spec.annotations);
   systemd_.emplace(connect_to_systemd());
   std::string base = systemd_->control_group();
   while (base.ends_with('/')) base.pop_back();
@@ -231,8 +241,11 @@ void NewContainer::enter_scope() {
   if (!systemd_) return;
   const auto& layout = kernel::CgroupLayout::once();
   const auto resources = bundle_.spec.linux_->resources.value_or(oci::LinuxResources{});
+  std::vector<UnitProperty> others = device_properties(limits_of(*bundle_.spec.linux_).devices, read_proc_devices());
+  others.insert(others.end(), scope_others_.begin(), scope_others_.end());
   try {
-    systemd_->start_unit(place_.unit, scope_properties(place_, state_.id, state_.pid, resources, layout.version()));
+    systemd_->start_unit(place_.unit,
+                         scope_properties(place_, state_.id, state_.pid, resources, layout.version(), others));
   } catch (const Error&) {
     // Perhaps somebody else's unit has this name: it is not ours to stop.
     state_.cgroups = false;

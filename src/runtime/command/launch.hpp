@@ -94,6 +94,7 @@ class NewContainer {
   UniqueFd cgroup_directory_;
   std::optional<SystemdManager> systemd_;
   SystemdPlace place_;
+  std::vector<UnitProperty> scope_others_;  // of annotations
   std::optional<CreateHooks> hooks_;
   std::optional<Container> container_;
   UniqueFd terminal_;

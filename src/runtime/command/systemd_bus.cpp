@@ -132,17 +132,16 @@ std::string SystemdManager::read_line() {
   return line;
 }
 
-// D-Bus specification, "Authentication Protocol": the kernel says who we are, EXTERNAL names the uid in hexadecimal.
+// D-Bus specification, "Authentication Protocol": EXTERNAL without a name, so that the kernel says who we are. A number
+// would be that of our own user namespace. All of it at once: systemd's manager does not look again at a message that
+// it has read together with BEGIN.
 void SystemdManager::authenticate() {
-  const std::string uid = std::to_string(::geteuid());
-  std::string hello("\0AUTH EXTERNAL ", 15);
-  hello += to_hex(std::as_bytes(std::span(uid))) + "\r\n";
-  send(std::as_bytes(std::span(hello)));
-  const std::string answer = read_line();
+  constexpr std::string_view kHello("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", 29);
+  send(std::as_bytes(std::span(kHello)));
+  std::string answer = read_line();
+  if (answer == "DATA\r\n") answer = read_line();
   if (!answer.starts_with("OK "))
-    fail(ErrorKind::permission, "systemd does not take us for user {}: {}", uid, printable(answer));
-  const std::string_view begin = "BEGIN\r\n";
-  send(std::as_bytes(std::span(begin)));
+    fail(ErrorKind::permission, "systemd does not take us for user {}: {}", ::geteuid(), printable(answer));
 }
 
 void SystemdManager::greet_bus() {

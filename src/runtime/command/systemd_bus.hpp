@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/unique_fd.hpp"
+#include "kernel/cgroup_limits.hpp"
 #include "kernel/cgroups.hpp"
 #include "oci/runtime_spec.hpp"
 #include "runtime/command/bus_message.hpp"
@@ -25,8 +27,16 @@ SystemdPlace systemd_place(const std::string& cgroups_path, const std::string& i
 
 // What systemd has to know so that it does not write other limits over ours. `version`: v2 has other names.
 std::vector<UnitProperty> limit_properties(const oci::LinuxResources& resources, kernel::CgroupVersion version);
+// The device list, so that systemd does not replace it by none when it reloads. Empty when its words cannot say it:
+// systemd then leaves devices alone, and the cgroup's own list holds. `proc_devices`: the content of /proc/devices.
+std::vector<UnitProperty> device_properties(const std::vector<kernel::CgroupDeviceRule>& rules,
+                                            std::string_view proc_devices);
+// Those of annotations org.systemd.property.NAME; Error{invalid_argument} names the annotation.
+std::vector<UnitProperty> annotation_properties(const std::map<std::string, std::string>& annotations);
+// All of a new scope; `others` (devices, annotations) come before the limits, of which the last word is the cgroup's.
 std::vector<UnitProperty> scope_properties(const SystemdPlace& place, const std::string& id, pid_t pid,
-                                           const oci::LinuxResources& resources, kernel::CgroupVersion version);
+                                           const oci::LinuxResources& resources, kernel::CgroupVersion version,
+                                           const std::vector<UnitProperty>& others = {});
 
 // A connection to the manager itself, or to a bus. Blocking, with a deadline for every wait.
 class SystemdManager {

@@ -139,7 +139,8 @@ std::vector<UnitProperty> limit_properties(const oci::LinuxResources& resources,
 }
 
 std::vector<UnitProperty> scope_properties(const SystemdPlace& place, const std::string& id, pid_t pid,
-                                           const oci::LinuxResources& resources, kernel::CgroupVersion version) {
+                                           const oci::LinuxResources& resources, kernel::CgroupVersion version,
+                                           const std::vector<UnitProperty>& others) {
   std::vector<UnitProperty> out = {{"Description", "Bryo container " + id},
                                    {"Slice", place.slice},
                                    {"Delegate", true},
@@ -149,6 +150,7 @@ std::vector<UnitProperty> scope_properties(const SystemdPlace& place, const std:
   out.push_back({version == kernel::CgroupVersion::v2 ? "IOAccounting" : "BlockIOAccounting", true});
   // Without it a scope would end at shutdown before those that need it, and begin after basic.target.
   out.push_back({"DefaultDependencies", false});
+  out.insert(out.end(), others.begin(), others.end());
   for (UnitProperty& limit : limit_properties(resources, version)) out.push_back(std::move(limit));
   return out;
 }

@@ -1,0 +1,335 @@
+"""bryod started by an ordinary user: what only such an engine does. The other tests run without root too: tests/run --engine=rootless."""
+
+import io
+import os
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import users
+from tests.support.daemon import BIN, ROOTLESS, Daemon
+from tests.support.rawhttp import ApiError
+from tests.support.users import FIRST_ID, IDS
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.bryo_only
+
+
+@pytest.fixture(scope="module")
+def penguin():
+    return users.make("penguin")
+
+
+@pytest.fixture(scope="module")
+def shared(hub, scratch):
+    daemon = Daemon(ROOTLESS, scratch / "rootless", ["--registry-mirror", hub.url, "--insecure-registry", hub.address])
+    daemon.start()
+    daemon.pull("busybox")
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture
+def daemon(shared):
+    if not shared.is_running:
+        shared.start()
+    yield shared
+    shared.assert_alive()
+    shared.remove_containers()
+
+
+@pytest.fixture
+def own(tmp, penguin):
+    """A directory of the user's."""
+    directory = tmp / "own"
+    directory.mkdir()
+    os.chown(directory, penguin.uid, penguin.gid)
+    return directory
+
+
+def ids_of(pid):
+    """(uid, gid) of a process as the host sees them."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return tuple(int(next(l for l in status.splitlines() if l.startswith(f"{kind}:")).split()[1]) for kind in ("Uid", "Gid"))
+
+
+def processes_of(daemon):
+    """bryod, the user-mode network, monitors and containers: every process below the daemon's exec root or started by it."""
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and f"{daemon.exec_root}".encode() in _command(p)]
+
+
+def _command(process):
+    try:
+        return (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def run(daemon, *command, **options):
+    container = daemon.run("busybox", *command, **options)
+    return daemon.output(container)
+
+
+# --- ids
+
+
+def test_root_of_a_container_is_the_user(daemon, penguin):
+    container = daemon.run("busybox", "sleep", "60", wait=False)
+    assert ids_of(daemon.state(container)["Pid"]) == (penguin.uid, penguin.gid)
+
+
+def test_other_users_are_subordinate_ids(daemon):
+    container = daemon.run("busybox", "sleep", "60", wait=False, User="1000:100")
+    assert ids_of(daemon.state(container)["Pid"]) == (FIRST_ID + 999, FIRST_ID + 99)
+
+
+def test_nothing_of_it_is_root_on_the_host(daemon):
+    daemon.run("busybox", "sleep", "60", wait=False)
+    uid, _ = ids_of(daemon.pid)
+    assert uid != 0
+    assert all(ids_of(pid)[0] != 0 for pid in processes_of(daemon))
+
+
+def test_a_container_has_a_user_namespace_of_its_own(daemon):
+    container = daemon.run("busybox", "sleep", "60", wait=False)
+    theirs = os.readlink(f"/proc/{daemon.state(container)['Pid']}/ns/user")
+    assert theirs not in (os.readlink(f"/proc/{daemon.pid}/ns/user"), os.readlink("/proc/self/ns/user"))
+    assert run(daemon, "cat", "/proc/self/uid_map").split() == ["0", "0", "1", "1", "1", str(IDS)]
+
+
+def test_info_says_rootless(daemon):
+    info = daemon.api.get("/info")
+    assert "name=rootless" in info["SecurityOptions"]
+    assert info["Driver"] == "overlay2"
+    assert ["userxattr", "true"] in info["DriverStatus"]
+
+
+# --- files
+
+
+def test_files_of_the_user_belong_to_root_of_the_container(daemon, own):
+    (own / "note").write_text("x")
+    os.chown(own / "note", *os.stat(own)[4:6])
+    assert run(daemon, "stat", "-c", "%u:%g", "/own", "/own/note", host_config={"Binds": [f"{own}:/own"]}) == "0:0\n0:0\n"
+    run(daemon, "touch", "/own/made", host_config={"Binds": [f"{own}:/own"]})
+    assert os.stat(own / "made").st_uid == os.stat(own).st_uid
+
+
+def test_files_of_others_are_nobodys_and_closed(daemon, tmp, own):
+    (own / "theirs").write_text("secret")
+    os.chmod(own / "theirs", 0o600)  # root's
+    container = daemon.run("busybox", "sh", "-c", "stat -c %u /own/theirs; cat /own/theirs", host_config={"Binds": [f"{own}:/own"]})
+    out = daemon.output(container)
+    assert out.startswith("65534\n") and "secret" not in out
+
+
+def test_the_users_files_belong_to_the_containers_user_whoever_that_is(daemon, own, penguin):
+    """No flag: with a bind mount of the user's own directory the map is the one that makes both the same."""
+    container = daemon.run("busybox", "sh", "-c", "id -u; stat -c %u:%g /own; touch /own/made; stat -c %u /bin/busybox", User="1000:1000",
+                           host_config={"Binds": [f"{own}:/own"]})
+    assert daemon.output(container).split() == ["1000", "1000:1000", "0"]
+    assert os.stat(own / "made").st_uid == penguin.uid
+
+
+def test_with_a_named_volume_the_map_stays_and_a_warning_says_how(daemon, own):
+    created = daemon.api.post("/containers/create", {"Image": "busybox", "Cmd": ["true"], "User": "1000", "HostConfig": {"Binds": [f"{own}:/own", "vol:/v"]}})
+    assert "--userns=keep-id:uid=1000" in created["Warnings"][0]
+
+
+def test_keep_id(daemon, own, penguin):
+    out = run(daemon, "sh", "-c", "stat -c %u:%g /own /etc; cat /proc/self/uid_map", User="1234:1234",
+              host_config={"Binds": [f"{own}:/own"], "UsernsMode": "keep-id:uid=1234,gid=1234"})
+    assert out.split()[:2] == ["1234:1234", "0:0"]
+    container = daemon.run("busybox", "sleep", "60", wait=False, User=f"{penguin.uid}", host_config={"UsernsMode": "keep-id"})
+    assert ids_of(daemon.state(container)["Pid"])[0] == penguin.uid
+
+
+def test_a_copy_with_other_ids_is_made_once(daemon):
+    options = {"UsernsMode": "keep-id:uid=777,gid=777"}
+    before = daemon.log_text().count("with the ids of a container")
+    for _ in range(2):
+        assert run(daemon, "stat", "-c", "%u", "/bin/busybox", host_config=options) == "0\n"
+    assert daemon.log_text().count("with the ids of a container") == before + 1
+
+
+def test_copies_that_nobody_uses_are_few(daemon):
+    for uid in range(300, 307):
+        run(daemon, "true", host_config={"UsernsMode": f"keep-id:uid={uid},gid={uid}"})
+    daemon.remove_containers()
+    wait_for(lambda: len(list((daemon.data_root / "shifted").iterdir())) <= 4, 10, "the others are gone")
+
+
+@pytest.mark.parametrize("wrong", ["keep-id:uid=x", "keep-id:", "keep-id:uid=100000", "keep-id:size=0"])
+def test_a_wrong_keep_id_is_refused(daemon, wrong):
+    with pytest.raises(ApiError) as refused:
+        daemon.api.post("/containers/create", {"Image": "busybox", "HostConfig": {"UsernsMode": wrong}})
+    assert refused.value.status in (400, 500) and "userns" in str(refused.value)
+
+
+def test_auto_gives_ids_that_no_other_container_with_it_has(daemon):
+    ids = set()
+    for _ in range(3):
+        container = daemon.run("busybox", "sleep", "60", wait=False, host_config={"UsernsMode": "auto:size=1024"})
+        assert daemon.exec(container, "sh", "-c", "touch /x && stat -c %u /x /bin/busybox") == (0, "0\n0\n", "")
+        ids.add(ids_of(daemon.state(container)["Pid"])[0])
+    assert len(ids) == 3 and all(FIRST_ID <= uid < FIRST_ID + IDS for uid in ids)
+
+
+def test_changes_commit_and_diff_with_other_ids(daemon):
+    container = daemon.run("busybox", "sh", "-c", "echo hi >/etc/new; chown 5:6 /etc/new; rm /bin/cat", host_config={"UsernsMode": "keep-id:uid=50,gid=50"})
+    changes = {c["Path"]: c["Kind"] for c in daemon.api.get(f"/containers/{container}/changes")}
+    assert changes["/etc/new"] == 1 and changes["/bin/cat"] == 2
+    daemon.api.post("/commit", {}, container=container, repo="kept")
+    again = daemon.run("kept", "stat", "-c", "%u:%g", "/etc/new")
+    assert daemon.output(again) == "5:6\n", "the image has the container's ids, whatever the map was"
+
+
+def layer_archive(*members):
+    """A `docker import` archive: (name, uid, gid)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, uid, gid in members:
+            info = tarfile.TarInfo(name)
+            info.uid, info.gid, info.mode = uid, gid, 0o644
+            tar.addfile(info)
+    return out.getvalue()
+
+
+def test_an_image_with_ids_beyond_the_range_is_never_a_failed_pull(daemon):
+    data = layer_archive(("high", 172761424, 1_000_000), ("low", 10, 20))
+    status, _, answer = daemon.api.raw("POST", daemon.api.path("/images/create", fromSrc="-", repo="high"), data, {"Content-Type": "application/x-tar"})
+    assert status == 200, answer
+    container = daemon.api.post("/containers/create", {"Image": "high", "Cmd": ["x"]})["Id"]
+    with daemon.api.stream("GET", f"/containers/{container}/archive", path="/high") as stream:
+        archive = tarfile.open(fileobj=io.BytesIO(stream.response.read()))
+    assert archive.getmembers()[0].uid == 65534
+
+
+def test_devices_in_an_image_are_left_out(daemon):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("dev/mem")
+        info.type, info.devmajor, info.devminor = tarfile.CHRTYPE, 1, 1
+        tar.addfile(info)
+    status, _, answer = daemon.api.raw("POST", daemon.api.path("/images/create", fromSrc="-", repo="devices"), out.getvalue(), {"Content-Type": "application/x-tar"})
+    assert status == 200, answer
+
+
+# --- network
+
+
+def test_the_hosts_network_is_the_hosts(daemon):
+    container = daemon.run("busybox", "sleep", "60", wait=False, host_config={"NetworkMode": "host"})
+    assert os.readlink(f"/proc/{daemon.state(container)['Pid']}/ns/net") == os.readlink("/proc/self/ns/net")
+
+
+def test_registries_of_the_host_are_reached(daemon, hub):
+    """hub listens on 127.0.0.1 of the host; the engine's bridges are elsewhere."""
+    assert os.readlink(f"/proc/{daemon.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    assert any("complete" in str(o) or "up to date" in str(o) for o in daemon.pull("busybox"))
+
+
+def test_containers_reach_each_other_by_name(daemon):
+    daemon.api.post("/networks/create", {"Name": "blue"})
+    try:
+        daemon.run("busybox", "sleep", "60", wait=False, name="server", host_config={"NetworkMode": "blue"})
+        client = daemon.run("busybox", "ping", "-c", "1", "-W", "5", "server", host_config={"NetworkMode": "blue"})
+        assert "1 packets received" in daemon.output(client), daemon.output(client)
+    finally:
+        daemon.remove_containers()
+        daemon.api.delete("/networks/blue")
+
+
+# --- life
+
+
+def test_containers_outlive_the_engine_and_the_next_one_finds_them(daemon):
+    container = daemon.run("busybox", "sh", "-c", "while true; do date; sleep 0.1; done", wait=False)
+    pid = daemon.state(container)["Pid"]
+    namespaces = {kind: os.readlink(f"/proc/{daemon.pid}/ns/{kind}") for kind in ("user", "net")}
+    daemon.kill9()
+    time.sleep(0.3)
+    daemon.start()
+    assert daemon.state(container)["Pid"] == pid
+    assert {kind: os.readlink(f"/proc/{daemon.pid}/ns/{kind}") for kind in namespaces} == namespaces
+    assert daemon.exec(container, "echo", "still")[:2] == (0, "still\n")
+    second = daemon.run("busybox", "true")
+    assert daemon.inspect(second)["State"]["ExitCode"] == 0
+
+
+def test_the_default_places_are_the_users(penguin, hub):
+    process = subprocess.Popen([BIN / "bryod"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **penguin.popen())
+    try:
+        for socket in (penguin.runtime / "bryo/bryo.sock", penguin.runtime / "docker.sock"):
+            wait_for(socket.exists, 10, str(socket))
+            assert os.stat(socket).st_uid == penguin.uid and os.stat(socket).st_mode & 0o077 in (0, 0o060)
+        assert (penguin.home / ".local/share/bryo/layers").is_dir()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_without_a_runtime_directory_it_makes_one(penguin):
+    popen = penguin.popen()
+    del popen["env"]["XDG_RUNTIME_DIR"]
+    penguin.runtime.rename("/run/user/aside")
+    made = Path(f"/tmp/bryo-{penguin.uid}")
+    process = subprocess.Popen([BIN / "bryod"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **popen)
+    try:
+        wait_for((made / "docker.sock").exists, 10, "docker.sock")
+        assert os.stat(made).st_mode & 0o777 == 0o700
+    finally:
+        process.terminate()
+        process.wait(20)
+        subprocess.run(["rm", "-rf", made], check=True)
+        Path("/run/user/aside").rename(penguin.runtime)
+
+
+def test_a_runtime_directory_of_somebody_else_is_refused(penguin):
+    popen = penguin.popen()
+    del popen["env"]["XDG_RUNTIME_DIR"]
+    penguin.runtime.rename("/run/user/aside")
+    trap = Path(f"/tmp/bryo-{penguin.uid}")
+    trap.mkdir(mode=0o777)
+    try:
+        result = penguin.run(BIN / "bryod", **{k: v for k, v in popen.items() if k == "env"}, timeout=20)
+        assert result.returncode == 1 and "belongs to somebody else" in result.stderr
+    finally:
+        trap.rmdir()
+        Path("/run/user/aside").rename(penguin.runtime)
+
+
+def test_without_subordinate_ids_it_says_what_to_add(penguin):
+    before = Path("/etc/subuid").read_text()
+    Path("/etc/subuid").write_text("")
+    try:
+        result = penguin.run(BIN / "bryod", timeout=20)
+    finally:
+        Path("/etc/subuid").write_text(before)
+    assert result.returncode == 1
+    assert "no subordinate user ids in /etc/subuid" in result.stderr and "usermod --add-subuids" in result.stderr
+
+
+def test_ids_of_somebody_else_are_refused_by_newuidmap(penguin):
+    result = penguin.run("setpriv", "--no-new-privs", BIN / "bryod", timeout=20)
+    assert result.returncode == 1 and "newuidmap" in result.stderr and "no_new_privs" in result.stderr
+
+
+def test_in_a_namespace_of_somebody_elses_making_it_uses_that(penguin, tmp, hub):
+    """`unshare`, as rootlesskit does: bryod is root there already, and its network is the one it finds."""
+    socket = tmp / "inner.sock"
+    os.chown(tmp, penguin.uid, penguin.gid)
+    process = subprocess.Popen(
+        ["unshare", "--user", "--map-auto", "--map-root-user", "--mount", "--net", "sh", "-c",
+         f"readlink /proc/self/ns/net >{tmp}/net; ip link set lo up; exec {BIN}/bryod --data-root {tmp}/data --exec-root {tmp}/exec --pidfile {tmp}/pid -H unix://{socket}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **penguin.popen())
+    try:
+        wait_for(socket.exists, 10, "the socket")
+        pid = int((tmp / "pid").read_text())
+        assert os.readlink(f"/proc/{pid}/ns/net") == (tmp / "net").read_text().strip()
+    finally:
+        process.terminate()
+        process.wait(20)

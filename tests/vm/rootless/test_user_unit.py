@@ -89,7 +89,7 @@ def test_containers_outlive_a_restart_of_the_engine(bozo):
         wait_for(lambda: bozo.systemctl("show", "-P", "MainPID", "bryo") not in ("0", before), 30)
         bozo.wait_answers()
         before = bozo.systemctl("show", "-P", "MainPID", "bryo")
-        assert bozo.pid("lives") == pid and cgroup_of(pid) == group and (group / "memory.max").read_text().strip() == str(32 * MEGABYTE)
+        assert bozo.pid("lives") == pid and cgroup_of(pid) == group and (group / "memory.max").read_text().strip() == str(32 * MEGABYTE), bozo.log()
         assert bozo.bryo("exec", "lives", "echo", "hello") == "hello"
     # And new ones are where they were.
     bozo.bryo("run", "-d", "--name", "new", "busybox", "sleep", "600")

@@ -60,6 +60,7 @@ struct Container {
   monitor::Started process;
   std::string cgroup_path;
   std::vector<network::Endpoint> endpoints;
+  bool bypass = false;  // its filters hold connect() back
   std::vector<network::PublishedPort> ports;
   std::optional<Health> health;
   std::set<std::string> execs;

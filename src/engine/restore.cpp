@@ -170,6 +170,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
       container->process = status.process;
       container->endpoints = std::move(memory.endpoints);
       container->ports = std::move(memory.ports);
+      container->bypass = memory.bypass;
       container->cgroup_path = launcher_.cgroup_path(container->record);
       container->status = Status::running;
       if (kernel::ContainerCgroup::open(s_.cgroups, container->cgroup_path).frozen())

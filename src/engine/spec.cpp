@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/bypass.hpp"
 #include "engine/spec_parts.hpp"
 #include "kernel/capabilities.hpp"
 #include "runtime/seccomp_profile.hpp"
@@ -98,12 +99,23 @@ std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
   return out;
 }
 
+std::uint64_t capability_bits(const std::vector<std::string>& names) {
+  std::uint64_t bits = 0;
+  for (const std::string& name : names) bits |= kernel::capability_bit(*kernel::capability_number(name));
+  return bits;
+}
+
 void set_seccomp(oci::Linux& linux_part, const SpecInputs& inputs, const SecurityOptions& security,
                  const std::vector<std::string>& capabilities) {
-  if (security.unconfined) return;
   const std::string& text = security.seccomp_profile.empty() ? inputs.seccomp_profile : security.seccomp_profile;
-  if (!text.empty() && text != "unconfined")
+  if (!security.unconfined && !text.empty() && text != "unconfined")
     linux_part.seccomp = parse_seccomp_profile(text, capabilities, inputs.facts->kernel);
+  if (!inputs.bypass) return;
+  if (!linux_part.seccomp) {
+    linux_part.seccomp = runtime::default_seccomp_profile(capability_bits(capabilities), inputs.facts->kernel);
+    if (security.unconfined || text == "unconfined") allow_everything(*linux_part.seccomp);
+  }
+  hold_connects(*linux_part.seccomp);
 }
 
 oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& security,
@@ -286,13 +298,11 @@ oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs) {
 }
 
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs) {
+  if (inputs.bypass) return std::nullopt;
   const HostConfig& host = inputs.record->host_config;
   const SecurityOptions security = parse_security_options(host, inputs.no_new_privileges);
   if (security.unconfined || !security.seccomp_profile.empty() || !inputs.seccomp_profile.empty()) return std::nullopt;
-  std::uint64_t bits = 0;
-  for (const std::string& name : effective_capabilities(host))
-    bits |= kernel::capability_bit(*kernel::capability_number(name));
-  return bits;
+  return capability_bits(effective_capabilities(host));
 }
 
 oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user) {

@@ -67,6 +67,7 @@ struct Container {
   monitor::Started process;
   CgroupName cgroup;
   std::vector<network::Endpoint> endpoints;
+  bool bypass = false;  // its filters hold connect() back
   std::vector<network::PublishedPort> ports;
   std::optional<Health> health;
   std::set<std::string> execs;

@@ -365,6 +365,11 @@ void Creator::check_modes(const Record& record, std::vector<std::string>& warnin
     warnings.emplace_back("--privileged under a user namespace means all capabilities inside it, none on the host");
   if (host.network_mode == "host" && !record.config.hostname.empty() && host.uts_mode == "host")
     fail(ErrorKind::invalid_argument, "conflicting options: hostname and the UTS mode");
+  if (host.network_mode == network::kBypass && !s_.networks.exists(network::kBypass))
+    fail(ErrorKind::unsupported,
+         "network bypass is for a rootless engine with a user-mode network, on Linux 5.19 or newer: here there is "
+         "nothing to bypass; use "
+         "bridge");
   check_shared_network(record);
   const auto other = [&](const std::string& mode) {
     if (mode.starts_with("container:")) s_.containers.find(std::string_view(mode).substr(10));

@@ -64,7 +64,7 @@ void Execs::begin(Exec& exec) {
   exec.state = State::running;
 }
 
-monitor::ExecRequest Execs::make_request(const Exec& exec, const Record& record, int pid,
+monitor::ExecRequest Execs::make_request(const Exec& exec, const Record& record, int pid, bool bypass,
                                          const ExecStartRequest& request) {
   ExecCreateRequest asked = exec.request;
   if (request.console_size) asked.console_size = request.console_size;
@@ -74,7 +74,7 @@ monitor::ExecRequest Execs::make_request(const Exec& exec, const Record& record,
     const auto root = kernel::RootDirectory::open(fmt::format("/proc/{}/root", pid));
     user = lifecycle_.launcher().user_of(record, asked.user, root);
   }
-  const SpecInputs inputs = lifecycle_.launcher().spec_inputs(record);
+  const SpecInputs inputs = lifecycle_.launcher().spec_inputs(record, bypass);
   const auto spec = build_exec_spec(inputs);
   runtime::PlanOptions options;
   options.default_seccomp = default_seccomp(inputs);
@@ -99,15 +99,17 @@ Stream Execs::start(std::string_view id, const ExecStartRequest& request) {
     Record record;
     std::shared_ptr<monitor::Monitor> monitor;
     int pid = 0;
+    bool bypass = false;
     {
       std::lock_guard lock(exec->container->mutex);
       check_up(*exec->container);
       record = exec->container->record;
       monitor = exec->container->monitor;
       pid = exec->container->process.pid;
+      bypass = exec->container->bypass;
     }
     s_.publish(record, "exec_start: " + command_line(exec->request.cmd), {{"execID", exec->id}});
-    auto started = monitor->exec(make_request(*exec, record, pid, request));
+    auto started = monitor->exec(make_request(*exec, record, pid, bypass, request));
     std::lock_guard lock(mutex_);
     exec->pid = started.pid;
     return {std::move(started.stream), exec->request.tty};

@@ -43,7 +43,8 @@ class Execs {
 
   ExecPtr find(std::string_view id) const;
   void begin(Exec& exec);
-  monitor::ExecRequest make_request(const Exec& exec, const Record& record, int pid, const ExecStartRequest& request);
+  monitor::ExecRequest make_request(const Exec& exec, const Record& record, int pid, bool bypass,
+                                    const ExecStartRequest& request);
 
   Services& s_;
   Lifecycle& lifecycle_;

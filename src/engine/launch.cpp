@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
+#include "engine/bypass.hpp"
 #include "engine/log_options.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
@@ -38,6 +39,8 @@ struct Launcher::Network {
   std::vector<network::PublishedSocket> sockets;
   network::DnsSettings dns;
   bool with_dns = false;
+  bool with_bypass = false;
+  bypass::Link bypass;
 };
 
 void Launcher::launch(Container& container) {
@@ -82,6 +85,7 @@ void Launcher::launch(Container& container) {
     container.cgroup = {s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
     container.endpoints = std::move(network.endpoints);
     container.ports = std::move(network.ports);
+    container.bypass = network.with_bypass;
   } catch (...) {
     if (monitor) monitor->close();
     s_.networks.release_container(record.id);
@@ -183,6 +187,7 @@ Launcher::Network Launcher::reserve_network(const Record& record) {
     out.sockets = std::move(published.sockets);
   }
   out.with_dns = s_.networks.needs_dns(out.endpoints);
+  out.with_bypass = wants_bypass(s_, out.endpoints);
   return out;
 }
 
@@ -258,7 +263,7 @@ CgroupName Launcher::cgroup_name(const Record& record, const NetworkMemory& memo
   return {memory.cgroup_root, memory.cgroup_path ? *memory.cgroup_path : cgroup_path(record)};
 }
 
-SpecInputs Launcher::spec_inputs(const Record& record) {
+SpecInputs Launcher::spec_inputs(const Record& record, bool bypass) {
   SpecInputs inputs;
   inputs.record = &record;
   inputs.user = record.user.value_or(ResolvedUser{});
@@ -271,6 +276,7 @@ SpecInputs Launcher::spec_inputs(const Record& record) {
   inputs.no_new_privileges = s_.options.no_new_privileges;
   inputs.init = uses_init(record, s_.options);
   inputs.rootless = s_.options.rootless.has_value();
+  inputs.bypass = bypass;
   return inputs;
 }
 
@@ -287,7 +293,7 @@ kernel::CgroupLimits Launcher::limits_of_now(const Record& record) {
 }
 
 monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
-  const SpecInputs inputs = spec_inputs(record);
+  const SpecInputs inputs = spec_inputs(record, network.with_bypass);
   for (const ResolvedMount& mount : record.mounts) {
     if (mount.point.type != "bind") continue;
     if (kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
@@ -320,6 +326,10 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   request.ports = forwards_of(std::move(network.sockets));
   network.sockets.clear();
   request.wait_for_network = !network.endpoints.empty();
+  if (network.with_bypass) {
+    network.bypass = bypass::Link::make();
+    request.bypass = UniqueFd(::fcntl(network.bypass.ours.get(), F_DUPFD_CLOEXEC, 0));
+  }
   return request;
 }
 
@@ -331,6 +341,7 @@ void Launcher::set_up_network(monitor::Monitor& monitor, const Record& record, N
   for (std::size_t i = 0; i < network.endpoints.size(); ++i)
     s_.networks.attach(network.endpoints[i], netns.get(), static_cast<unsigned>(i), i == gateway);
   if (network.with_dns) s_.networks.serve_dns(record.id, netns.get(), network.dns);
+  if (network.with_bypass) start_bypass(s_, hub_, record, network.bypass, netns.get());
 }
 
 void Launcher::give_pending(Container& container, monitor::Monitor& monitor) {
@@ -355,6 +366,7 @@ void Launcher::remember_network(const Container& container) {
     memory.started_at = container.record.started_at;
     memory.cgroup_path = container.cgroup.path;
     memory.cgroup_root = container.cgroup.root;
+    memory.bypass = container.bypass;
     directory = s_.runtime_directory(container.record.id);
   }
   const std::string text = json::serialize(json::encode(memory));

@@ -24,6 +24,7 @@ struct NetworkMemory {
   std::string started_at;
   std::optional<std::string> cgroup_path;  // "" = none; unknown to the memory of an older engine
   std::string cgroup_root;                 // see CgroupName
+  bool bypass = false;
 };
 NetworkMemory recall_network(const std::string& runtime_directory);
 
@@ -32,8 +33,8 @@ class Launcher {
   Launcher(Services& services, monitor::MonitorHub& hub) : s_(services), hub_(hub) {}
   // Fills in monitor, process, endpoints and ports, and removes the pending attaches. Does not change the status.
   void launch(Container& container);
-  // The spec of a running container again, for exec.
-  SpecInputs spec_inputs(const Record& record);
+  // The spec of a running container again, for exec. `bypass`: of this run.
+  SpecInputs spec_inputs(const Record& record, bool bypass);
   // Ids of `user` in the container's root, which is `root`.
   ResolvedUser user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const;
   // "/bryo/<id>", or below --cgroup-parent; empty when this engine may make none.
@@ -71,5 +72,6 @@ struct bryo::json::Fields<bryo::engine::NetworkMemory> {
   using T = bryo::engine::NetworkMemory;
   static constexpr auto list =
       std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports), field("StartedAt", &T::started_at),
-                 field("CgroupPath", &T::cgroup_path), field("CgroupRoot", &T::cgroup_root)};
+                 field("CgroupPath", &T::cgroup_path), field("CgroupRoot", &T::cgroup_root),
+                 field("Bypass", &T::bypass)};
 };

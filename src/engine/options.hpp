@@ -63,6 +63,8 @@ struct Options {
   std::vector<std::string> dns_options;
   std::vector<std::string> dns_search;
   std::string host_gateway_ip;
+  bool bypass = false;      // containers of every network connect past the user-mode network
+  bool bypass_udp = false;  // and those that do so, with UDP, too
 
   LogConfig default_log;  // --log-driver, --log-opt
   std::vector<Ulimit> default_ulimits;

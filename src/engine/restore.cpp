@@ -194,6 +194,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
       container->process = status.process;
       container->endpoints = std::move(memory.endpoints);
       container->ports = std::move(memory.ports);
+      container->bypass = memory.bypass;
       container->cgroup = launcher_.cgroup_name(container->record, memory);
       container->status = ProcessGroup(s_, *container).frozen() ? Status::paused : Status::running;
       container->up_since = std::chrono::steady_clock::now();

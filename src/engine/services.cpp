@@ -63,6 +63,9 @@ std::vector<std::pair<std::string, json::Value>> NetworkDocuments::list() {
   return out;
 }
 
+// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: without it a signal may come between the exchange of a socket and the answer.
+constexpr std::uint32_t kKernelWithBypass = 5019;
+
 network::NetworkOptions network_options(const Options& options) {
   network::NetworkOptions out;
   if (!options.bridge.empty()) out.bridge = options.bridge;
@@ -80,6 +83,7 @@ network::NetworkOptions network_options(const Options& options) {
   out.firewall = options.nat_rules;
   out.default_publish_ip = options.default_publish_ip;
   if (options.rootless) {
+    out.bypass = options.rootless->outside != nullptr && runtime::gather_host_facts().kernel >= kKernelWithBypass;
     out.dns_relay = options.rootless->dns_relay;
     out.host_address = options.rootless->host_address;
     out.outside = options.rootless->outside;

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/bypass.hpp"
 #include "engine/spec_parts.hpp"
 #include "kernel/capabilities.hpp"
 #include "runtime/seccomp_profile.hpp"
@@ -98,26 +99,35 @@ std::map<std::string, std::string> sysctls(const SpecInputs& inputs) {
   return out;
 }
 
-std::uint64_t bits_of(const std::vector<std::string>& capabilities) {
+std::uint64_t capability_bits(const std::vector<std::string>& names) {
   std::uint64_t bits = 0;
-  for (const std::string& name : capabilities) bits |= kernel::capability_bit(*kernel::capability_number(name));
+  for (const std::string& name : names) bits |= kernel::capability_bit(*kernel::capability_number(name));
   return bits;
+}
+
+// What an engine inside needs beyond the default profile: pivot_root, and keyrings of its own.
+oci::LinuxSeccomp profile_for_engines(std::uint64_t capabilities, std::uint32_t kernel) {
+  oci::LinuxSeccomp profile = runtime::default_seccomp_profile(capabilities, kernel);
+  oci::LinuxSyscall more;
+  more.names = {"add_key", "keyctl", "pivot_root", "request_key"};
+  more.action = "SCMP_ACT_ALLOW";
+  profile.syscalls.push_back(std::move(more));
+  return profile;
 }
 
 void set_seccomp(oci::Linux& linux_part, const SpecInputs& inputs, const SecurityOptions& security,
                  const std::vector<std::string>& capabilities) {
-  if (security.unconfined) return;
   const std::string& text = security.seccomp_profile.empty() ? inputs.seccomp_profile : security.seccomp_profile;
-  if (text.empty() && security.nested) {
-    linux_part.seccomp = runtime::default_seccomp_profile(bits_of(capabilities), inputs.facts->kernel);
-    oci::LinuxSyscall more;
-    more.names = {"add_key", "keyctl", "pivot_root", "request_key"};
-    more.action = "SCMP_ACT_ALLOW";
-    linux_part.seccomp->syscalls.push_back(std::move(more));
-    return;
+  const bool own = !text.empty() && text != "unconfined";
+  if (!security.unconfined && own) linux_part.seccomp = parse_seccomp_profile(text, capabilities, inputs.facts->kernel);
+  if (!security.unconfined && !own && security.nested && text.empty())
+    linux_part.seccomp = profile_for_engines(capability_bits(capabilities), inputs.facts->kernel);
+  if (!inputs.bypass) return;
+  if (!linux_part.seccomp) {
+    linux_part.seccomp = runtime::default_seccomp_profile(capability_bits(capabilities), inputs.facts->kernel);
+    if (security.unconfined || text == "unconfined") allow_everything(*linux_part.seccomp);
   }
-  if (!text.empty() && text != "unconfined")
-    linux_part.seccomp = parse_seccomp_profile(text, capabilities, inputs.facts->kernel);
+  hold_connects(*linux_part.seccomp);
 }
 
 oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& security,
@@ -301,11 +311,12 @@ oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs) {
 }
 
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs) {
+  if (inputs.bypass) return std::nullopt;
   const HostConfig& host = inputs.record->host_config;
   const SecurityOptions security = parse_security_options(host, inputs.no_new_privileges);
   if (security.unconfined || security.nested || !security.seccomp_profile.empty() || !inputs.seccomp_profile.empty())
     return std::nullopt;
-  return bits_of(effective_capabilities(host));
+  return capability_bits(effective_capabilities(host));
 }
 
 oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user) {

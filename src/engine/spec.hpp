@@ -30,13 +30,14 @@ struct SpecInputs {
   bool no_new_privileges = false;
   bool init = false;
   bool rootless = false;
+  bool bypass = false;  // connect() is held for the helper (bypass.hpp)
 };
 
 oci::RuntimeSpec build_spec(const SpecInputs& inputs);
 // What an exec needs to know of the container's: namespaces, maps, a seccomp profile of its own.
 oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs);
 // Bits of the capabilities for which Docker's default seccomp profile is to be made; nullopt when the user has chosen
-// another one (build_spec has it) or none.
+// another one (build_spec has it), none, or a bypass.
 std::optional<std::uint64_t> default_seccomp(const SpecInputs& inputs);
 // One more process (exec) by the container's rules.
 oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& exec, const ResolvedUser& user);

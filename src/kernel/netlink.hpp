@@ -107,6 +107,8 @@ class NetlinkSocket {
  public:
   // NETLINK_ROUTE, NETLINK_NETFILTER. In the calling thread's network namespace.
   explicit NetlinkSocket(int protocol);
+  // One that another process or thread has opened, with nothing on its way.
+  explicit NetlinkSocket(UniqueFd opened) : fd_(std::move(opened)) {}
   NetlinkSocket(NetlinkSocket&&) = default;
   NetlinkSocket& operator=(NetlinkSocket&&) = default;
 
@@ -125,6 +127,8 @@ class NetlinkSocket {
   // Blocks until a message comes; false when the socket was shut down or interrupted, or messages were lost.
   bool receive(const std::function<void(const NetlinkReply&)>& visit);
   int get() const { return fd_.get(); }
+  // For another process.
+  UniqueFd take() && { return std::move(fd_); }
 
  private:
   struct Outcome;

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "bypass/link.hpp"
 #include "kernel/files.hpp"
 #include "monitor/exit_file.hpp"
 #include "monitor/hub_loop.hpp"
@@ -40,6 +41,7 @@ LaunchMessage to_message(StartRequest& request, const kernel::CgroupLayout& cgro
   message.log = request.log;
   message.console_size = request.console_size;
   message.wait_for_network = request.wait_for_network;
+  message.bypass = static_cast<bool>(request.bypass);
   return message;
 }
 
@@ -90,14 +92,14 @@ MonitorHub::MonitorHub(MonitorProgram program, MonitorListener& listener, kernel
 MonitorHub::~MonitorHub() = default;
 
 std::shared_ptr<Monitor> MonitorHub::spawn(StartRequest request) {
-  if (request.plan_descriptors.size() + 1 > kMaxDescriptors)
+  if (request.plan_descriptors.size() + 2 > kMaxDescriptors)
     fail(ErrorKind::invalid_argument, "container {} needs {} descriptors; at most {} can be passed",
-         request.container_id, request.plan_descriptors.size(), kMaxDescriptors - 1);
+         request.container_id, request.plan_descriptors.size(), kMaxDescriptors - 2);
   loop_->wait_until_gone(request.container_id);
   int fds[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) fail_errno("make the control socket pair");
   UniqueFd ours(fds[0]);
-  loop_->start_program(request.container_id, UniqueFd(fds[1]));
+  loop_->start_program("bryo-monitor", request.container_id, UniqueFd(fds[1]));
   // Silent until it runs: before that, the callers hear of every failure themselves.
   const auto connection = std::make_shared<MonitorConnection>(request.container_id, std::move(ours));
   auto monitor = std::make_shared<Monitor>(connection);
@@ -105,11 +107,16 @@ std::shared_ptr<Monitor> MonitorHub::spawn(StartRequest request) {
   const UniqueFd memory = to_memory(to_wire(to_message(request, loop_->cgroups())));
   std::vector<int> descriptors{memory.get()};
   for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
+  if (request.bypass) descriptors.push_back(request.bypass.get());
   auto created = connection->submit(MessageType::launch, {}, descriptors);
   std::vector<std::future<Packet>> ports;
   if (!request.ports.empty()) ports = submit_ports(*connection, request.ports, true);
   connection->expect_launch(std::move(created), std::move(ports));
   return monitor;
+}
+
+void MonitorHub::start_bypass(const std::string& container_id, UniqueFd link) {
+  loop_->start_program(bypass::kProgramName, container_id, std::move(link));
 }
 
 std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, const std::string& runtime_directory) {

@@ -106,6 +106,8 @@ class MonitorHub {
 
   // Starts a monitor and sends it the request; the launch goes on meanwhile (network_namespace() or start() wait).
   std::shared_ptr<Monitor> spawn(StartRequest request);
+  // The helper of a container with a bypass, in the calling thread's network namespace; `link` is its end.
+  void start_bypass(const std::string& container_id, UniqueFd link);
   // After a restart of bryod. nullptr when no monitor answers there: read_exit() then tells how the container ended, or
   // nothing does (it never started, or the machine went down).
   std::shared_ptr<Monitor> reconnect(const std::string& container_id, const std::string& runtime_directory);

@@ -93,15 +93,14 @@ MonitorHub::Loop::~Loop() {
   }
 }
 
-void MonitorHub::Loop::start_program(const std::string& container_id, UniqueFd control) {
+void MonitorHub::Loop::start_program(std::string name, std::string container_id, UniqueFd control) {
   // Above the numbers that the file actions write to.
   const UniqueFd high(::fcntl(control.get(), F_DUPFD_CLOEXEC, 10));
   if (!high) fail_errno("copy the control descriptor");
   const SpawnSettings settings(high.get());
-  std::string name = "bryo-monitor";
-  std::string id = container_id;
   // The descriptor itself is gone in the new program (close-on-exec), its file is what runs.
-  const pid_t pid = settings.spawn(fmt::format("/proc/self/fd/{}", program_.descriptor()), {name.data(), id.data()});
+  const pid_t pid =
+      settings.spawn(fmt::format("/proc/self/fd/{}", program_.descriptor()), {name.data(), container_id.data()});
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process) fail_errno("pidfd_open of the monitor {}", pid);
   const std::lock_guard lock(mutex_);

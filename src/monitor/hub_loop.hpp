@@ -20,8 +20,8 @@ class MonitorHub::Loop {
   Loop(MonitorProgram program, MonitorListener& listener, kernel::CgroupLayout cgroups);
   ~Loop();
 
-  // Starts the program with `control` as its connection.
-  void start_program(const std::string& container_id, UniqueFd control);
+  // Starts the program with `control` as its connection, under the name that tells it what to be.
+  void start_program(std::string name, std::string container_id, UniqueFd control);
   void watch(const std::shared_ptr<MonitorConnection>& connection);
   // Until no monitor of this container is connected: then its cgroups are gone too. Error{unavailable} after a while.
   void wait_until_gone(const std::string& container_id);

@@ -15,7 +15,7 @@
 
 namespace bryo::monitor {
 
-// Descriptors: a memfd with these bytes, then those that the plan refers to.
+// Descriptors: a memfd with these bytes, then those that the plan refers to, then the link to the bypass helper.
 struct LaunchMessage {
   std::string container_id;
   std::string runtime_directory;
@@ -31,6 +31,7 @@ struct LaunchMessage {
   LogConfig log;
   ConsoleSize console_size;
   bool wait_for_network = false;
+  bool bypass = false;
 };
 
 // Descriptor: the network namespace, when the request waits for it.
@@ -134,7 +135,7 @@ void describe(A& a, LogConfig& v) {
 template <typename A>
 void describe(A& a, LaunchMessage& v) {
   a(v.container_id, v.runtime_directory, v.plan, v.cgroup_hierarchies, v.cgroup_unified, v.cgroup_path, v.cgroup_limits,
-    v.terminal, v.open_stdin, v.stdin_once, v.log, v.console_size, v.wait_for_network);
+    v.terminal, v.open_stdin, v.stdin_once, v.log, v.console_size, v.wait_for_network, v.bypass);
 }
 template <typename A>
 void describe(A& a, CreatedMessage& v) {

@@ -98,6 +98,10 @@ Answer Session::launch(Packet& packet) {
     make_cgroup(request);
     const ProgramEnds ends = streams_->open_pipes();
     plan_descriptors_ = std::move(packet.descriptors);
+    if (request.bypass) {
+      launcher_.use_bypass(std::move(plan_descriptors_.back()));
+      plan_descriptors_.pop_back();
+    }
     init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), placement());
     init_start_time_ = start_time_of(init_);
     phase_.created();

@@ -77,6 +77,7 @@ struct StartRequest {
   std::vector<PortForward> ports;
   ConsoleSize console_size;
   bool wait_for_network = true;  // bryod configures the network namespace before start()
+  UniqueFd bypass;               // our end of the link to the container's helper (bypass/link.hpp); may be empty
 };
 
 struct Started {

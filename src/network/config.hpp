@@ -11,6 +11,10 @@
 
 namespace bryo::network {
 
+// The driver whose containers' connections go past the user-mode network (src/bypass), and the name of the predefined
+// network with this driver.
+inline constexpr std::string_view kBypass = "bypass";
+
 // Options of the bridge driver that we know; others are kept and shown, and do nothing.
 inline constexpr std::string_view kOptionBridgeName = "com.docker.network.bridge.name";
 inline constexpr std::string_view kOptionDefaultBridge = "com.docker.network.bridge.default_bridge";
@@ -36,7 +40,7 @@ struct IpamConfig {
 struct NetworkConfig {
   std::string id;
   std::string name;
-  std::string driver = "bridge";  // bridge, host, null
+  std::string driver = "bridge";  // bridge, bypass, host, null
   std::string scope = "local";
   bool internal = false;    // no way out: no default route, no forwarding, no external DNS
   bool attachable = false;  // kept and shown; means something to swarm only
@@ -47,10 +51,14 @@ struct NetworkConfig {
   std::map<std::string, std::string> labels;
   std::string created;  // RFC 3339
 
-  // bridge, host or none: made by the engine, cannot be removed.
-  bool predefined() const { return name == "bridge" || name == "host" || name == "none"; }
+  // bridge, bypass, host or none: made by the engine, cannot be removed.
+  bool predefined() const {
+    return name == "bridge" || name == "host" || name == "none" || (name == kBypass && driver == kBypass);
+  }
+  // It is a bridge. The driver bypass is one, too: only the engine treats its containers otherwise.
+  bool is_bridge() const { return driver == "bridge" || driver == kBypass; }
   // Names are resolved by the embedded DNS server in every bridge network but the default one.
-  bool has_dns() const { return driver == "bridge" && !predefined(); }
+  bool has_dns() const { return is_bridge() && !predefined(); }
 };
 
 // A request to make a network. Fields as in NetworkConfig; empty pools mean "choose".

@@ -77,6 +77,22 @@ void NetworkManager::Impl::load() {
     table.add(config).ready = true;
   }
   plan_default_bridge();
+  plan_bypass();
+}
+
+void NetworkManager::Impl::plan_bypass() {
+  const NetworkState* stored = table.lookup(kBypass);
+  const bool ours = stored != nullptr && stored->config.driver == kBypass;
+  if (options.bypass && stored == nullptr) {
+    NetworkCreate request;
+    request.name = kBypass;
+    request.driver = kBypass;
+    const NetworkConfig config = table.plan(request, bridges.host_routes());
+    store.put(config.id, json::encode(config));
+    table.add(config).ready = true;
+  } else if (!options.bypass && ours) {
+    table.erase(std::string(stored->config.id));
+  }
 }
 
 void NetworkManager::Impl::plan_default_bridge() {

@@ -37,7 +37,7 @@ std::string with_length(const std::string& address, int length) {
 // The default bridge has no names, but it may be a container's way out.
 void NetworkManager::Impl::announce(const Endpoint& endpoint) {
   const NetworkState* network = table.lookup(endpoint.network_id);
-  if (network == nullptr || network->config.driver != "bridge") return;
+  if (network == nullptr || !network->config.is_bridge()) return;
   Endpoint known = endpoint;
   if (!network->config.has_dns()) known.dns_names.clear();
   names.add(known, !network->config.internal);
@@ -87,7 +87,7 @@ void NetworkManager::attach(Endpoint& endpoint, int netns_fd, unsigned index, bo
     plan.isolated = !network.icc;
     plan.mtu = network.mtu;
     plan.retired_ports = impl_->retired_ports(endpoint);
-    if (network.config.driver == "bridge" && plan.bridge == 0)
+    if (network.config.is_bridge() && plan.bridge == 0)
       fail(ErrorKind::unavailable, "network {} has no bridge: see the log of the last start", network.config.name);
   }
   if (plan.bridge == 0) return BridgeDriver::loopback_up(netns_fd);

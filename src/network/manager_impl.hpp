@@ -33,6 +33,7 @@ struct NetworkManager::Impl {
   // Stored networks and the predefined ones.
   void load();
   void plan_default_bridge();
+  void plan_bypass();
   void restore_endpoints(const std::vector<RunningContainer>& running);
   void restore_bridges(const std::vector<RunningContainer>& running);
   void restore_dns(const std::vector<RunningContainer>& running);

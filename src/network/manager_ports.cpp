@@ -106,7 +106,7 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
   {
     const std::lock_guard lock(impl_->mutex);
     const NetworkState& network = impl_->table.find(endpoint.network_id);
-    if (network.config.driver != "bridge" || network.config.internal || requests.empty()) return result;
+    if (!network.config.is_bridge() || network.config.internal || requests.empty()) return result;
   }
   std::vector<Translation> translations;
   try {

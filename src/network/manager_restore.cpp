@@ -47,7 +47,7 @@ void NetworkManager::Impl::restore_bridges(const std::vector<RunningContainer>& 
   {
     const std::lock_guard lock(mutex);
     for (const auto& [id, network] : table.all()) {
-      if (network.config.driver != "bridge") continue;
+      if (!network.config.is_bridge()) continue;
       plans.push_back(plan_of(network));
       ids.push_back(id);
     }
@@ -107,7 +107,7 @@ void NetworkManager::restore(std::vector<RunningContainer> running) {
   {
     const std::lock_guard lock(impl_->mutex);
     for (const auto& [id, network] : impl_->table.all()) {
-      if (network.config.driver != "bridge") continue;
+      if (!network.config.is_bridge()) continue;
       rules.push_back(impl_->rules_of(network));
       forward |= !network.config.internal;
       ipv6 |= network.v6.has_value();

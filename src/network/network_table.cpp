@@ -35,8 +35,13 @@ void check_network_name(const std::string& name) {
          printable(name, 80));
 }
 
-void check_driver(const std::string& driver) {
-  if (driver == "bridge") return;
+void check_driver(const std::string& driver, bool with_bypass) {
+  if (driver == "bridge" || (driver == kBypass && with_bypass)) return;
+  if (driver == kBypass)
+    fail(ErrorKind::unsupported,
+         "network driver bypass is for a rootless engine with a user-mode network, on Linux 5.19 or newer: here there "
+         "is nothing to bypass; use "
+         "bridge");
   if (driver == "host" || driver == "null")
     fail(ErrorKind::permission, "only one instance of \"{}\" network is allowed", driver);
   if (driver == "macvlan" || driver == "ipvlan" || driver == "overlay")
@@ -162,7 +167,7 @@ NetworkConfig NetworkTable::plan(const NetworkCreate& request, const std::vector
   if (config.predefined())
     fail(ErrorKind::permission, "operation is not permitted on predefined {} network", request.name);
   check_network_name(request.name);
-  check_driver(request.driver);
+  check_driver(request.driver, options_.bypass);
   if (!request.scope.empty() && request.scope != "local")
     fail(ErrorKind::invalid_argument, "network scope \"{}\" is not supported: local", printable(request.scope, 40));
   if (!request.ipam.driver.empty() && request.ipam.driver != "default")
@@ -240,7 +245,7 @@ NetworkConfig NetworkTable::plan_default_bridge(const NetworkConfig* stored,
 NetworkState& NetworkTable::add(const NetworkConfig& config) {
   NetworkState network;
   network.config = config;
-  if (config.driver == "bridge") {
+  if (config.is_bridge()) {
     network.bridge = option_of(config, kOptionBridgeName, "br-" + config.id.substr(0, 12));
     network.icc = truth_of(config, kOptionIcc, true);
     network.masquerade = truth_of(config, kOptionMasquerade, true) && options_.ip_masq;

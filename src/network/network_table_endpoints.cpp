@@ -60,7 +60,7 @@ Endpoint NetworkTable::reserve(NetworkState& network, const EndpointRequest& req
   endpoint.aliases = request.aliases;
   endpoint.links = request.links;
   endpoint.dns_names = dns_names_of(request);
-  if (network.config.driver == "bridge") {
+  if (network.config.is_bridge()) {
     IpAddress v4;
     IpAddress v6;
     try {

@@ -32,6 +32,7 @@ struct NetworkOptions {
   bool ip_masq = true;
   bool icc = true;
   bool ipv6 = false;           // on the default bridge
+  bool bypass = false;         // there is a user-mode network: the driver bypass, and a network of this name
   bool firewall = true;        // dockerd's --iptables: false leaves nf_tables alone; ports work through proxies only
   bool userland_proxy = true;  // false: the sockets still reserve the ports, the monitor need not serve them
   std::string default_publish_ip;     // --ip; empty: every address

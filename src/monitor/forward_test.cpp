@@ -213,6 +213,20 @@ TEST_F(ForwardTest, SetPortsReplacesListenersAndKeepsConnections) {
   EXPECT_EQ(read_all(old_peer.get(), 5), "alive");
 }
 
+TEST_F(ForwardTest, KeepPortsClosesAllOthers) {
+  Bound target = bind_v4(SOCK_STREAM);
+  Bound first = bind_v4(SOCK_STREAM);
+  Bound second = bind_v4(SOCK_STREAM);
+  std::vector<PortForward> ports;
+  for (Bound* bound : {&first, &second})
+    ports.push_back({ForwardProtocol::tcp, std::move(bound->socket), "127.0.0.1", target.port});
+  monitor_->add_ports(std::move(ports));
+  monitor_->keep_ports(
+      {{ForwardProtocol::tcp, "127.0.0.1", second.port}, {ForwardProtocol::udp, "127.0.0.1", first.port}});
+  EXPECT_FALSE(connect_v4(SOCK_STREAM, first.port));
+  EXPECT_TRUE(connect_v4(SOCK_STREAM, second.port));
+}
+
 TEST_F(ForwardTest, PortsAreFreeWhenTheExitIsReported) {
   Bound target = bind_v4(SOCK_STREAM);
   Bound published = bind_v4(SOCK_STREAM);

@@ -10,10 +10,12 @@ bool ContainerPhase::allows(MessageType request) const {
       return phase_ == Phase::created;
     case MessageType::attach:
     case MessageType::resize:
-    case MessageType::signal:
     case MessageType::set_ports:
     case MessageType::remove_ports:
       return phase_ == Phase::created || phase_ == Phase::running;
+    case MessageType::signal:
+      // Too late is not_found, whoever was faster.
+      return phase_ == Phase::created || phase_ == Phase::running || phase_ == Phase::exited;
     case MessageType::exec:
       return phase_ == Phase::running;
     case MessageType::reopen_log:

@@ -144,13 +144,15 @@ def test_signal_of_the_terminal_reaches_the_command_once(penguin, tmp):
     marks = tmp / "marks"
     marks.touch()
     marks.chmod(0o666)
-    script = f"trap 'echo x >>{marks}' INT; echo ready >>{marks}; n=0; while [ $n -lt 60 ]; do sleep 0.05; n=$((n+1)); done"
+    script = ("import os, signal, sys, time; out = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND); "
+              "signal.signal(signal.SIGINT, lambda *_: os.write(out, b'x ')); os.write(out, b'ready '); end = time.monotonic() + 1\n"
+              "while time.monotonic() < end: time.sleep(0.01)")
     pid, terminal = pty.fork()
     if pid == 0:
         os.setgroups([])
         os.setresgid(penguin.gid, penguin.gid, penguin.gid)
         os.setresuid(penguin.uid, penguin.uid, penguin.uid)
-        os.execve(BRYO_ROOTLESS, [BRYO_ROOTLESS, "sh", "-c", script], penguin.environment())
+        os.execve(BRYO_ROOTLESS, [BRYO_ROOTLESS, "/usr/bin/python3", "-c", script, str(marks)], penguin.environment())
     wait_for(lambda: "ready" in marks.read_text())
     os.write(terminal, b"\x03")
     _, status = os.waitpid(pid, 0)

@@ -12,6 +12,10 @@
 #include "engine/types/host_config.hpp"
 #include "kernel/netns.hpp"
 
+namespace bryo::network {
+struct InheritedPort;
+}
+
 namespace bryo::engine {
 
 struct AddressPool {
@@ -60,6 +64,7 @@ struct Options {
   std::vector<std::string> dns_options;
   std::vector<std::string> dns_search;
   std::string host_gateway_ip;
+  std::vector<std::shared_ptr<const network::InheritedPort>> inherited_ports;  // see network/ports.hpp
 
   LogConfig default_log;  // --log-driver, --log-opt
   std::vector<Ulimit> default_ulimits;

@@ -66,6 +66,7 @@ network::NetworkOptions network_options(const Options& options) {
   out.ipv6 = options.ipv6;
   out.firewall = options.nat_rules;
   out.default_publish_ip = options.default_publish_ip;
+  out.inherited = options.inherited_ports;
   if (options.rootless) {
     out.dns_relay = options.rootless->dns_relay;
     out.host_address = options.rootless->host_address;

@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import platform
+import resource
+import select
 import shutil
 import signal
 import socket
@@ -164,15 +166,24 @@ def throughput(network, seconds, *options):
 
 
 def serve_echo(listener):
-    def echo(connection):
-        with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while data := connection.recv(64):
-                connection.sendall(data)
-
+    poll, connections = select.epoll(), {}
+    poll.register(listener, select.EPOLLIN)
     while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=echo, args=(connection,), daemon=True).start()
+        for number, _ in poll.poll():
+            if number == listener.fileno():
+                connection, _ = listener.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connections[connection.fileno()] = connection
+                poll.register(connection, select.EPOLLIN)
+                continue
+            try:
+                data = connections[number].recv(64)
+                connections[number].sendall(data)
+            except ConnectionError:
+                data = b""
+            if not data:
+                poll.unregister(number)
+                connections.pop(number).close()
 
 
 def round_trip(network, amount):
@@ -191,6 +202,21 @@ def round_trip(network, amount):
             return statistics.median(times) * 1e6
 
     return in_netns(network.path, measure)
+
+
+def crowded_round_trip(network, crowd, amount):
+    """The same beside so many connections that do nothing."""
+
+    def gather():
+        return [socket.create_connection((SERVER, ECHO_PORT), timeout=10) for _ in range(crowd)]
+
+    held = in_netns(network.path, gather)
+    try:
+        return round_trip(network, amount)
+    finally:
+        for connection in held:
+            connection.close()
+        time.sleep(0.5)
 
 
 def connects(network, amount):
@@ -230,8 +256,9 @@ def main():
     missing = [name for name in ("slirp4netns", "iperf3", "nsenter", "ip") if not shutil.which(name)]
     if missing:
         sys.exit(f"not installed: {', '.join(missing)}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))  # of slirp4netns too
     call("ip", "addr", "add", f"{SERVER}/32", "dev", "lo")
-    listener = socket.create_server((SERVER, ECHO_PORT), backlog=128)
+    listener = socket.create_server((SERVER, ECHO_PORT), backlog=2048)
     threading.Thread(target=serve_echo, args=(listener,), daemon=True).start()
     print("| what | slirp4netns | bryo-usernet | ratio | goal | |\n|---|---|---|---|---|---|", flush=True)
     seconds, rounds = given.seconds, given.rounds
@@ -248,6 +275,8 @@ def main():
             row("a byte there and back", "µs", None, networks, rounds, lambda n: round_trip(n, 5000), higher_is_better=False, digits=1)
             row("connections, one after the other", "/s", None, networks, rounds, lambda n: connects(n, 500), digits=0)
             row("private memory (PSS) after all that", "MB", None, networks, 1, Network.memory, higher_is_better=False)
+            crowd = lambda n: crowded_round_trip(n, 1000, 500)  # noqa: E731
+            row("a byte there and back beside 1000 idle connections", "µs", None, networks, rounds, crowd, higher_is_better=False, digits=1)
         for network in networks.values():
             network.close()
     print(f"\nMedians (and range) of {rounds} rounds in turns; {os.cpu_count()} cores, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}.")

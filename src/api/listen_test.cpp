@@ -161,10 +161,13 @@ TEST(Activation, KeepsSocketsOfPublishedPortsApart) {
   const TestDirectory directory;
   const auto opened = open_endpoint(Endpoint::parse(directory.path() + "/api.sock", false), 0, false);
   EXPECT_EQ(in_child([&] {
-              const UniqueFd datagrams(::socket(AF_INET, SOCK_DGRAM, 0));
-              ::dup2(opened.listeners.at(0).socket.get(), 3);
+              // Above the numbers that are about to be used, whatever this program has inherited.
+              const UniqueFd made(::socket(AF_INET, SOCK_DGRAM, 0));
+              const UniqueFd datagrams(::fcntl(made.get(), F_DUPFD, 100));
+              const UniqueFd stream(::fcntl(opened.listeners.at(0).socket.get(), F_DUPFD, 100));
+              ::dup2(stream.get(), 3);
               ::dup2(datagrams.get(), 4);
-              ::dup2(opened.listeners.at(0).socket.get(), 5);
+              ::dup2(stream.get(), 5);
               for (const int fd : {3, 4, 5}) ::fcntl(fd, F_SETFD, 0);
               ::setenv("LISTEN_FDS", "3", 1);
               ::setenv("LISTEN_FDNAMES", "publish:publish:bryo.socket", 1);

@@ -43,6 +43,13 @@ struct PendingAttach {
   UniqueFd socket;
 };
 
+// Where a run's cgroup is. `root`: the v2 directory that the engine of that time had been given; empty: the layout of
+// this engine. No path: none.
+struct CgroupName {
+  std::string root;
+  std::string path;
+};
+
 struct Container {
   explicit Container(Record from) : record(std::move(from)) {}
 
@@ -58,7 +65,7 @@ struct Container {
   Status status = Status::created;
   std::shared_ptr<monitor::Monitor> monitor;
   monitor::Started process;
-  std::string cgroup_path;
+  CgroupName cgroup;
   std::vector<network::Endpoint> endpoints;
   std::vector<network::PublishedPort> ports;
   std::optional<Health> health;

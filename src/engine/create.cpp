@@ -196,7 +196,7 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   check_hostname(record.config);
   check_restart(record.host_config);
   check_log(record.host_config, s_.options.default_log);
-  check_resources(record.host_config, s_.facts, s_.cgroups, warnings);
+  check_resources(record.host_config, s_.limit_rules(), warnings);
   parse_port_map(record);
   if (record.config.stop_signal.empty() == false) parse_signal(record.config.stop_signal);
   if (!record.config.working_dir.empty() && !record.config.working_dir.starts_with('/'))
@@ -209,7 +209,13 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   if (host.shm_size < 0) fail(ErrorKind::invalid_argument, "SHM size can not be less than 0");
   if (host.ipc_mode.empty())
     host.ipc_mode = s_.options.default_ipc_mode.empty() ? "private" : s_.options.default_ipc_mode;
-  if (host.cgroupns_mode.empty())
+  if (s_.options.rootless && host.cgroupns_mode == "host")
+    fail(ErrorKind::unsupported,
+         "--cgroupns=host: the cgroups of this engine's user would be open to the container (CVE-2023-25809); without "
+         "root every container has a cgroup namespace of its own");
+  if (s_.options.rootless)
+    host.cgroupns_mode = "private";
+  else if (host.cgroupns_mode.empty())
     host.cgroupns_mode = !s_.options.default_cgroupns_mode.empty()           ? s_.options.default_cgroupns_mode
                          : s_.cgroups.version() == kernel::CgroupVersion::v2 ? "private"
                                                                              : "host";

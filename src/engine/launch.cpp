@@ -59,6 +59,7 @@ void Launcher::launch(Container& container) {
     kernel::try_make_directory(AT_FDCWD, s_.container_directory(record.id), 0700);
     write_files(record, network);
     trace.done("directories, hosts, hostname, resolv.conf");
+    if (s_.options.rootless && s_.options.rootless->cgroups) s_.options.rootless->cgroups->keep();
     auto request = make_request(record, network);
     const std::string cgroup_path = request.cgroup_path;
     trace.done("spec and plan");
@@ -78,7 +79,7 @@ void Launcher::launch(Container& container) {
     container.monitor = monitor;
     container.process = started;
     container.record.started_at = started_at;
-    container.cgroup_path = cgroup_path;
+    container.cgroup = {s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
     container.endpoints = std::move(network.endpoints);
     container.ports = std::move(network.ports);
   } catch (...) {
@@ -253,6 +254,10 @@ std::string Launcher::cgroup_path(const Record& record) const {
   return (parent.starts_with('/') ? "" : "/") + parent + "/" + record.id;
 }
 
+CgroupName Launcher::cgroup_name(const Record& record, const NetworkMemory& memory) const {
+  return {memory.cgroup_root, memory.cgroup_path ? *memory.cgroup_path : cgroup_path(record)};
+}
+
 SpecInputs Launcher::spec_inputs(const Record& record) {
   SpecInputs inputs;
   inputs.record = &record;
@@ -265,7 +270,20 @@ SpecInputs Launcher::spec_inputs(const Record& record) {
   inputs.seccomp_profile = s_.seccomp_profile;
   inputs.no_new_privileges = s_.options.no_new_privileges;
   inputs.init = uses_init(record, s_.options);
+  inputs.rootless = s_.options.rootless.has_value();
   return inputs;
+}
+
+// What was accepted when the container was made may have become impossible: the host has been configured anew.
+kernel::CgroupLimits Launcher::limits_of_now(const Record& record) {
+  Resources resources = record.host_config;
+  std::vector<std::string> warnings;
+  const LimitRules rules = s_.limit_rules();
+  settle_limits(resources, rules, warnings);
+  for (const std::string& warning : warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);
+  kernel::CgroupLimits out = cgroup_limits(resources);
+  if (rules.device_rules) out.devices = cgroup_devices(record.host_config);
+  return out;
 }
 
 monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
@@ -292,8 +310,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   request.runtime_directory = s_.runtime_directory(record.id);
   request.plan = runtime::serialize(plan);
   request.cgroup_path = inputs.cgroup_path;
-  request.cgroup_limits = cgroup_limits(record.host_config);
-  request.cgroup_limits.devices = cgroup_devices(record.host_config);
+  request.cgroup_limits = limits_of_now(record);
   request.terminal = record.config.tty;
   request.open_stdin = record.config.open_stdin;
   request.stdin_once = record.config.stdin_once;
@@ -336,6 +353,8 @@ void Launcher::remember_network(const Container& container) {
     memory.endpoints = container.endpoints;
     memory.ports = container.ports;
     memory.started_at = container.record.started_at;
+    memory.cgroup_path = container.cgroup.path;
+    memory.cgroup_root = container.cgroup.root;
     directory = s_.runtime_directory(container.record.id);
   }
   const std::string text = json::serialize(json::encode(memory));

@@ -17,6 +17,16 @@
 
 namespace bryo::engine {
 
+// A running container as its runtime directory remembers it: addresses, ports, since when.
+struct NetworkMemory {
+  std::vector<network::Endpoint> endpoints;
+  std::vector<network::PublishedPort> ports;
+  std::string started_at;
+  std::optional<std::string> cgroup_path;  // "" = none; unknown to the memory of an older engine
+  std::string cgroup_root;                 // see CgroupName
+};
+NetworkMemory recall_network(const std::string& runtime_directory);
+
 class Launcher {
  public:
   Launcher(Services& services, monitor::MonitorHub& hub) : s_(services), hub_(hub) {}
@@ -26,8 +36,10 @@ class Launcher {
   SpecInputs spec_inputs(const Record& record);
   // Ids of `user` in the container's root, which is `root`.
   ResolvedUser user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const;
-  // "/bryo/<id>", or below --cgroup-parent.
+  // "/bryo/<id>", or below --cgroup-parent; empty when this engine may make none.
   std::string cgroup_path(const Record& record) const;
+  // Of a run that an earlier engine began, as far as its memory goes.
+  CgroupName cgroup_name(const Record& record, const NetworkMemory& memory) const;
   // /run/bryo/containers/<id>/network.json: what a new bryod must know of a running container.
   void remember_network(const Container& container);
 
@@ -43,6 +55,7 @@ class Launcher {
   void write_files(const Record& record, const Network& network);
   void write_file(const Record& record, std::string_view name, std::string_view text);
   std::map<std::string, std::string> files_of(const Record& record) const;
+  kernel::CgroupLimits limits_of_now(const Record& record);
   monitor::StartRequest make_request(const Record& record, Network& network);
   void set_up_network(monitor::Monitor& monitor, const Record& record, Network& network);
   void give_pending(Container& container, monitor::Monitor& monitor);
@@ -51,19 +64,12 @@ class Launcher {
   monitor::MonitorHub& hub_;
 };
 
-// A running container as its runtime directory remembers it: addresses, ports, since when.
-struct NetworkMemory {
-  std::vector<network::Endpoint> endpoints;
-  std::vector<network::PublishedPort> ports;
-  std::string started_at;
-};
-NetworkMemory recall_network(const std::string& runtime_directory);
-
 }  // namespace bryo::engine
 
 template <>
 struct bryo::json::Fields<bryo::engine::NetworkMemory> {
   using T = bryo::engine::NetworkMemory;
   static constexpr auto list =
-      std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports), field("StartedAt", &T::started_at)};
+      std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports), field("StartedAt", &T::started_at),
+                 field("CgroupPath", &T::cgroup_path), field("CgroupRoot", &T::cgroup_root)};
 };

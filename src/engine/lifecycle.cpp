@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "engine/process_group.hpp"
 #include "engine/resources.hpp"
 #include "kernel/files.hpp"
 
@@ -37,7 +38,7 @@ Error start_error(const Error& error) {
 
 Lifecycle::Lifecycle(Services& services)
     : s_(services),
-      hub_(std::make_unique<monitor::MonitorHub>(monitor_program(services.options), *this)),
+      hub_(std::make_unique<monitor::MonitorHub>(monitor_program(services.options), *this, services.cgroups)),
       launcher_(services, *hub_) {}
 
 Lifecycle::~Lifecycle() {
@@ -240,7 +241,7 @@ void Lifecycle::kill(const ContainerPtr& container, std::string_view signal_name
 
 void Lifecycle::pause(const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
-  std::string path;
+  std::optional<ProcessGroup> group;
   Record record;
   {
     std::lock_guard lock(container->mutex);
@@ -248,10 +249,10 @@ void Lifecycle::pause(const ContainerPtr& container) {
       fail(ErrorKind::conflict, "Container {} is already paused", container->record.id);
     if (container->status != Status::running)
       fail(ErrorKind::conflict, "Container {} is not running", container->record.id);
-    path = container->cgroup_path;
+    group.emplace(s_, *container);
     record = container->record;
   }
-  kernel::ContainerCgroup::open(s_.cgroups, path).freeze();
+  group->freeze();
   {
     std::lock_guard lock(container->mutex);
     if (container->status == Status::running) container->change(Status::paused);
@@ -260,16 +261,16 @@ void Lifecycle::pause(const ContainerPtr& container) {
 }
 
 void Lifecycle::unpause(const ContainerPtr& container) {
-  std::string path;
+  std::optional<ProcessGroup> group;
   Record record;
   {
     std::lock_guard lock(container->mutex);
     if (container->status != Status::paused)
       fail(ErrorKind::conflict, "Container {} is not paused", container->record.id);
-    path = container->cgroup_path;
+    group.emplace(s_, *container);
     record = container->record;
   }
-  kernel::ContainerCgroup::open(s_.cgroups, path).thaw();
+  group->thaw();
   {
     std::lock_guard lock(container->mutex);
     if (container->status == Status::paused) container->change(Status::running);

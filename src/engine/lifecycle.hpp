@@ -64,6 +64,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void remove_anonymous_volumes(const Record& record);
   void stop_other_scopes();
   void recall_start(Container& container, const std::string& directory);
+  void kill_remains(const Record& record, const std::string& directory);
   void adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running);
   void remove_leftovers();
 

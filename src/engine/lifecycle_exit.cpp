@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
+#include "engine/process_group.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -87,13 +88,13 @@ void Lifecycle::on_lost(const std::string& container_id, const std::string& reas
   s_.pool.post([this, container_id] {
     const auto container = s_.containers.try_find(container_id);
     if (!container) return;
-    std::string cgroup;
+    std::optional<ProcessGroup> group;
     {
       std::lock_guard lock(container->mutex);
-      cgroup = container->cgroup_path;
+      group.emplace(s_, *container);
     }
     // Nobody reaps or watches it any more: what is left of it is killed, so that the record is true.
-    if (!cgroup.empty()) kernel::ContainerCgroup::open(s_.cgroups, cgroup).kill_all();
+    group->kill_all();
     ended(container, {.code = kLostExitCode, .oom_killed = false, .finished_at = wall_now()});
   });
 }

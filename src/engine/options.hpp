@@ -11,6 +11,7 @@
 
 #include "engine/types/host_config.hpp"
 #include "kernel/netns.hpp"
+#include "rootless/cgroup_home.hpp"
 
 namespace bryo::network {
 struct InheritedPort;
@@ -25,6 +26,8 @@ struct AddressPool {
 
 // What is different when bryod is not the machine's root but root in a user namespace (src/rootless).
 struct Rootless {
+  // Where cgroups of containers are made; null: nowhere.
+  std::shared_ptr<rootless::CgroupHome> cgroups;
   // The thread that stayed in the host's network; null when the engine's network namespace is the only one there is.
   std::shared_ptr<kernel::NetnsThread> outside;
   std::string dns_relay;     // a name server there that answers as the host's do
@@ -72,6 +75,7 @@ struct Options {
   std::string cgroup_parent;
   std::string cgroup_driver;  // "", cgroupfs
   std::string default_cgroupns_mode;
+  bool strict_limits = true;  // a limit that cannot be kept fails the container; false: it is left out with a warning
   std::string default_ipc_mode;
   bool init = false;
   std::string seccomp_profile;  // "", builtin, unconfined, or the path of a JSON file

@@ -143,16 +143,51 @@ TEST(Resources, CVE_2018_20699_GiantCpuSetsAreRefused) {
   for (const char* list : {"0-2147483647", "4294967296", "1-0", "a", "0,,1"}) {
     Resources resources;
     resources.cpuset_cpus = list;
-    EXPECT_THROW(check_resources(resources, {}, layout, warnings), Error) << list;
+    EXPECT_THROW(check_resources(resources, {layout}, warnings), Error) << list;
   }
 }
 
 TEST(Resources, ALimitWithoutItsControllerIsAnErrorThatNamesIt) {
+  const auto layout = kernel::CgroupLayout::parse("");
+  LimitRules rules{layout};
+  rules.remedy = [](std::string_view controller) { return "ask for " + std::string(controller); };
+  std::vector<std::string> warnings;
   Resources resources;
   resources.memory = 64 << 20;
+  EXPECT_THAT(message_of([&] { check_resources(resources, rules, warnings); }),
+              HasSubstr("--memory needs the cgroup controller \"memory\": ask for memory"));
+  EXPECT_EQ(resources.memory, 64 << 20);
+  resources = {};
+  resources.blkio_device_read_bps = {{"/dev/null", 1}};
+  EXPECT_THAT(message_of([&] { check_resources(resources, rules, warnings); }), HasSubstr("--device-read-bps needs"));
+  resources = {};
+  resources.device_cgroup_rules = {"c 1:3 r"};
+  check_resources(resources, rules, warnings);
+  rules.device_rules = false;
+  EXPECT_THAT(message_of([&] { check_resources(resources, rules, warnings); }), HasSubstr("--device-cgroup-rule"));
+  EXPECT_TRUE(warnings.empty());
+}
+
+TEST(Resources, LimitsThatCannotBeKeptAreLeftOutAloudWhenThatIsAskedFor) {
+  const auto layout = kernel::CgroupLayout::parse("31 23 0:28 / /cg/pids rw - cgroup cgroup rw,pids\n");
+  LimitRules rules{layout};
+  rules.strict = false;
+  rules.device_rules = false;
+  Resources resources;
+  resources.memory = 64 << 20;
+  resources.memory_swap = -1;
+  resources.nano_cpus = 500'000'000;
+  resources.pids_limit = 7;
+  resources.cpuset_cpus = "0";
+  resources.device_cgroup_rules = {"c 1:3 r"};
   std::vector<std::string> warnings;
-  EXPECT_THAT(message_of([&] { check_resources(resources, {}, kernel::CgroupLayout::parse(""), warnings); }),
-              HasSubstr("needs the cgroup controller \"memory\""));
+  check_resources(resources, rules, warnings);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("--memory "), HasSubstr("--cpus "), HasSubstr("--cpuset-cpus "),
+                                    HasSubstr("--device-cgroup-rule")));
+  EXPECT_EQ(resources.pids_limit, 7) << "this one is there";
+  const auto limits = cgroup_limits(resources);
+  EXPECT_FALSE(limits.memory || limits.memory_swap || limits.cpu_quota || !limits.cpuset_cpus.empty());
+  EXPECT_FALSE(resources.device_cgroup_rules.has_value());
 }
 
 TEST(Resources, CpusBecomeAQuota) {

@@ -87,19 +87,62 @@ void check_cpu(Resources& r) {
   check_cpu_list(r.cpuset_mems, "memory nodes", "cpuset mems", 1024);
 }
 
-void check_controllers(const Resources& r, const kernel::CgroupLayout& cgroups) {
-  const auto need = [&](bool wanted, std::string_view controller, std::string_view option) {
-    if (wanted && !cgroups.has(controller))
-      fail(ErrorKind::unsupported,
-           "{} needs the cgroup controller \"{}\", which this host does not have: mount or delegate it, or leave the "
-           "option out",
-           option, controller);
-  };
-  need(r.memory > 0 || r.memory_reservation > 0, "memory", "--memory");
-  need(r.cpu_shares > 0 || r.nano_cpus > 0 || r.cpu_quota > 0, "cpu", "--cpus");
-  need(!r.cpuset_cpus.empty() || !r.cpuset_mems.empty(), "cpuset", "--cpuset-cpus");
-  need(r.pids_limit && *r.pids_limit > 0, "pids", "--pids-limit");
-  need(r.blkio_weight > 0, cgroups.version() == kernel::CgroupVersion::v2 ? "io" : "blkio", "--blkio-weight");
+bool given(const std::optional<std::vector<ThrottleDevice>>& list) { return list && !list->empty(); }
+bool given(const std::optional<std::vector<WeightDevice>>& list) { return list && !list->empty(); }
+
+// A limit of Docker's: what keeps it, whether it is asked for, and how it is left out.
+struct Limit {
+  std::string_view option;
+  std::string_view controller;
+  bool (*wanted)(const Resources& r);
+  void (*drop)(Resources& r);
+};
+
+using R = Resources;
+constexpr Limit kLimits[] = {
+    {"--memory", "memory", [](const R& r) { return r.memory > 0; }, [](R& r) { r.memory = r.memory_swap = 0; }},
+    {"--memory-reservation", "memory", [](const R& r) { return r.memory_reservation > 0; },
+     [](R& r) { r.memory_reservation = 0; }},
+    {"--memory-swappiness", "memory", [](const R& r) { return r.memory_swappiness.value_or(-1) >= 0; },
+     [](R& r) { r.memory_swappiness.reset(); }},
+    {"--oom-kill-disable", "memory", [](const R& r) { return r.oom_kill_disable.value_or(false); },
+     [](R& r) { r.oom_kill_disable.reset(); }},
+    {"--cpus", "cpu", [](const R& r) { return r.nano_cpus > 0; }, [](R& r) { r.nano_cpus = 0; }},
+    {"--cpu-shares", "cpu", [](const R& r) { return r.cpu_shares > 0; }, [](R& r) { r.cpu_shares = 0; }},
+    {"--cpu-period", "cpu", [](const R& r) { return r.cpu_period > 0; }, [](R& r) { r.cpu_period = 0; }},
+    {"--cpu-quota", "cpu", [](const R& r) { return r.cpu_quota > 0; }, [](R& r) { r.cpu_quota = 0; }},
+    {"--cpuset-cpus", "cpuset", [](const R& r) { return !r.cpuset_cpus.empty(); }, [](R& r) { r.cpuset_cpus.clear(); }},
+    {"--cpuset-mems", "cpuset", [](const R& r) { return !r.cpuset_mems.empty(); }, [](R& r) { r.cpuset_mems.clear(); }},
+    {"--pids-limit", "pids", [](const R& r) { return r.pids_limit.value_or(0) > 0; },
+     [](R& r) { r.pids_limit.reset(); }},
+    {"--blkio-weight", "io", [](const R& r) { return r.blkio_weight > 0; }, [](R& r) { r.blkio_weight = 0; }},
+    {"--blkio-weight-device", "io", [](const R& r) { return given(r.blkio_weight_device); },
+     [](R& r) { r.blkio_weight_device.reset(); }},
+    {"--device-read-bps", "io", [](const R& r) { return given(r.blkio_device_read_bps); },
+     [](R& r) { r.blkio_device_read_bps.reset(); }},
+    {"--device-write-bps", "io", [](const R& r) { return given(r.blkio_device_write_bps); },
+     [](R& r) { r.blkio_device_write_bps.reset(); }},
+    {"--device-read-iops", "io", [](const R& r) { return given(r.blkio_device_read_iops); },
+     [](R& r) { r.blkio_device_read_iops.reset(); }},
+    {"--device-write-iops", "io", [](const R& r) { return given(r.blkio_device_write_iops); },
+     [](R& r) { r.blkio_device_write_iops.reset(); }},
+};
+
+// v1 has another name for one of them.
+std::string_view name_here(std::string_view controller, const kernel::CgroupLayout& cgroups) {
+  return controller == "io" && cgroups.version() != kernel::CgroupVersion::v2 &&
+                 cgroups.version() != kernel::CgroupVersion::none
+             ? "blkio"
+             : controller;
+}
+
+void leave_out(const LimitRules& rules, const std::string& problem, std::vector<std::string>& warnings) {
+  if (rules.strict)
+    fail(ErrorKind::unsupported,
+         "{}. To run without the limit, leave the option out or start bryod with "
+         "--cgroup-limits=warn",
+         problem);
+  warnings.push_back(problem + ". The limit is left out");
 }
 
 dev_t block_device(const std::string& path) {
@@ -137,11 +180,30 @@ kernel::CgroupDeviceRule rule_of(std::string_view text) {
 
 }  // namespace
 
-void check_resources(Resources& resources, const runtime::HostFacts&, const kernel::CgroupLayout& cgroups,
-                     std::vector<std::string>& warnings) {
+void settle_limits(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings) {
+  for (const Limit& limit : kLimits) {
+    if (!limit.wanted(resources)) continue;
+    const std::string_view controller = name_here(limit.controller, rules.cgroups);
+    if (rules.cgroups.has(controller)) continue;
+    leave_out(
+        rules,
+        fmt::format("{} needs the cgroup controller \"{}\": {}", limit.option, controller, rules.remedy(controller)),
+        warnings);
+    limit.drop(resources);
+  }
+  if (rules.device_rules || !resources.device_cgroup_rules || resources.device_cgroup_rules->empty()) return;
+  leave_out(
+      rules,
+      "--device-cgroup-rule: only root may tell the kernel which device numbers a container may use; a device file "
+      "that you may open is given with --device",
+      warnings);
+  resources.device_cgroup_rules.reset();
+}
+
+void check_resources(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings) {
   check_memory(resources, warnings);
   check_cpu(resources);
-  check_controllers(resources, cgroups);
+  settle_limits(resources, rules, warnings);
   if (resources.blkio_weight != 0 && (resources.blkio_weight < 10 || resources.blkio_weight > 1000))
     fail(ErrorKind::invalid_argument, "Range of blkio weight is from 10 to 1000");
   if (resources.device_cgroup_rules)

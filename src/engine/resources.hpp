@@ -3,18 +3,31 @@
 // (architecture.md, point 7).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/types/host_config.hpp"
 #include "kernel/cgroups.hpp"
-#include "runtime/make_plan.hpp"
 
 namespace bryo::engine {
 
-void check_resources(Resources& resources, const runtime::HostFacts& facts, const kernel::CgroupLayout& cgroups,
-                     std::vector<std::string>& warnings);
+// Which limits this engine can keep, and what becomes of the others.
+struct LimitRules {
+  const kernel::CgroupLayout& cgroups;
+  bool strict = true;        // false: they are left out, with a warning
+  bool device_rules = true;  // may it say which device numbers a container may use?
+  // Why a controller is missing and the command that changes it; "" stands for device rules.
+  std::function<std::string(std::string_view controller)> remedy = [](std::string_view) {
+    return "this host does not have it";
+  };
+};
+
+void check_resources(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings);
+// Only what depends on the host of now: again before each start. Error{unsupported} names the option, the controller
+// and the remedy; with warnings instead, what cannot be kept is gone from `resources`.
+void settle_limits(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings);
 // Without devices: those come from cgroup_devices().
 kernel::CgroupLimits cgroup_limits(const Resources& resources);
 // Deny all, then what every container gets, then --device and --device-cgroup-rule. Empty when privileged on the host.

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
 #include "engine/ports.hpp"
+#include "engine/process_group.hpp"
 #include "engine/resources.hpp"
 #include "kernel/files.hpp"
 
@@ -149,6 +150,18 @@ void Lifecycle::recall_start(Container& container, const std::string& directory)
   }
 }
 
+// Of a run whose monitor is gone without a word.
+void Lifecycle::kill_remains(const Record& record, const std::string& directory) {
+  NetworkMemory memory;
+  try {
+    memory = recall_network(directory);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found)
+      log::warning("container {}: its last run is not remembered: {}", record.id, error.what());
+  }
+  ProcessGroup(s_, launcher_.cgroup_name(record, memory)).kill_all();
+}
+
 void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running) {
   const std::string directory = s_.runtime_directory(container->record.id);
   if (!kernel::try_stat_at(AT_FDCWD, directory)) return;
@@ -181,10 +194,8 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
       container->process = status.process;
       container->endpoints = std::move(memory.endpoints);
       container->ports = std::move(memory.ports);
-      container->cgroup_path = launcher_.cgroup_path(container->record);
-      container->status = Status::running;
-      if (kernel::ContainerCgroup::open(s_.cgroups, container->cgroup_path).frozen())
-        container->status = Status::paused;
+      container->cgroup = launcher_.cgroup_name(container->record, memory);
+      container->status = ProcessGroup(s_, *container).frozen() ? Status::paused : Status::running;
       container->up_since = std::chrono::steady_clock::now();
       ++container->runs;
       return;
@@ -209,7 +220,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
     record = container->record;
   }
   s_.save(record);
-  if (!exit) kernel::ContainerCgroup::open(s_.cgroups, launcher_.cgroup_path(record)).kill_all();
+  if (!exit) kill_remains(record, directory);
   s_.remove_runtime_directory(record.id);
 }
 

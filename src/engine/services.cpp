@@ -35,6 +35,19 @@ std::string read_seccomp_profile(const std::string& asked) {
   }
 }
 
+kernel::CgroupLayout cgroup_layout(const Options& options) {
+  if (!options.rootless) return kernel::CgroupLayout::detect();
+  return options.rootless->cgroups ? options.rootless->cgroups->layout() : kernel::CgroupLayout();
+}
+
+// Containers are shown the hierarchies that we make cgroups in, be there others.
+runtime::HostFacts host_facts(const kernel::CgroupLayout& cgroups) {
+  runtime::HostFacts facts = runtime::gather_host_facts();
+  facts.unified_cgroups = cgroups.version() == kernel::CgroupVersion::v2;
+  if (facts.unified_cgroups || cgroups.version() == kernel::CgroupVersion::none) facts.hierarchies.clear();
+  return facts;
+}
+
 }  // namespace
 
 void NetworkDocuments::put(std::string_view key, const json::Value& document) {
@@ -89,8 +102,8 @@ Services::Services(Options from)
       snapshots(storage::make_snapshot_driver(options.storage_driver, data_root, documents, layers)),
       volumes(data_root, documents),
       images(data_root, documents, blobs, layers, *snapshots, options.isolated_images ? ids.scope() : ""),
-      cgroups(options.rootless ? kernel::CgroupLayout() : kernel::CgroupLayout::detect()),
-      facts(runtime::gather_host_facts()),
+      cgroups(cgroup_layout(options)),
+      facts(host_facts(cgroups)),
       seccomp_profile(read_seccomp_profile(options.seccomp_profile)),
       network_documents(documents, ids.scope()),
       networks(network_options(options), network_documents),
@@ -134,6 +147,20 @@ void Services::on_host_network(const std::function<void()>& errand) const {
     options.rootless->outside->run_beside(errand);
   else
     errand();
+}
+
+LimitRules Services::limit_rules() const {
+  // BPF programs for devices are root's (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE).
+  return {.cgroups = cgroups,
+          .strict = options.strict_limits,
+          .device_rules = !options.rootless,
+          .remedy = [this](std::string_view controller) { return cgroup_remedy(controller); }};
+}
+
+std::string Services::cgroup_remedy(std::string_view controller) const {
+  if (options.rootless && options.rootless->cgroups) return options.rootless->cgroups->remedy(controller);
+  return controller.empty() ? "this host has no cgroups: mount cgroup2 on /sys/fs/cgroup"
+                            : "this host does not have it: mount or enable it";
 }
 
 void Services::publish(const Record& record, std::string action, Labels more) {

@@ -13,6 +13,7 @@
 #include "engine/events.hpp"
 #include "engine/id_policy.hpp"
 #include "engine/options.hpp"
+#include "engine/resources.hpp"
 #include "images/image_store.hpp"
 #include "kernel/cgroups.hpp"
 #include "monitor/log_reader.hpp"
@@ -60,6 +61,9 @@ struct Services {
   // Registries, and containers with --network host: in the host's network namespace, which without root is not ours.
   // Returns when `errand` has; throws what it throws.
   void on_host_network(const std::function<void()>& errand) const;
+  LimitRules limit_rules() const;
+  // Why there is no such cgroup controller for containers, and what changes that; "" = no cgroups at all.
+  std::string cgroup_remedy(std::string_view controller) const;
   void publish(const Record& record, std::string action, Labels more = {});
 
   Options options;

@@ -235,7 +235,8 @@ std::vector<oci::LinuxNamespace> spec_namespaces(const SpecInputs& inputs) {
   add("pid", host.pid_mode == "host");
   add("ipc", host.ipc_mode == "host");
   if (!record.maps.is_identity()) add("user", false);
-  if (host.cgroupns_mode == "private" && !host.privileged) out.push_back({"cgroup", ""});
+  // Without root it is what keeps the user's other cgroups, which the container's root may write, out of sight.
+  if (inputs.rootless || (host.cgroupns_mode == "private" && !host.privileged)) out.push_back({"cgroup", ""});
   return out;
 }
 

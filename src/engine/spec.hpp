@@ -29,6 +29,7 @@ struct SpecInputs {
   std::string seccomp_profile;  // daemon-wide: "", unconfined or JSON
   bool no_new_privileges = false;
   bool init = false;
+  bool rootless = false;
 };
 
 oci::RuntimeSpec build_spec(const SpecInputs& inputs);

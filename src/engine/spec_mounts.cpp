@@ -46,8 +46,11 @@ std::vector<Mount> file_systems(const SpecInputs& inputs) {
     out.push_back({"/sys", "bind", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro", "rslave"}, {}, {}});
   else
     out.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}, {}, {}});
-  if (!foreign_network && !inputs.cgroup_path.empty())
+  if ((!foreign_network || inputs.rootless) && !inputs.cgroup_path.empty())
     out.push_back({"/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}, {}, {}});
+  else if (foreign_network && inputs.rootless)
+    // The host's cgroups of this user are below the bind, and writable for the container's root (CVE-2023-25809).
+    out.push_back({"/sys/fs/cgroup", "tmpfs", "tmpfs", {"ro", "nosuid", "noexec", "nodev", "size=0"}, {}, {}});
   out.push_back({"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}, {}, {}});
   if (host.ipc_mode != "none") out.push_back(shared_memory(inputs));
   std::erase_if(out, [&](const Mount& mount) { return asked_for(record, mount.destination); });

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/process_group.hpp"
 #include "engine/streams.hpp"
 #include "kernel/files.hpp"
 #include "kernel/host.hpp"
@@ -106,17 +107,17 @@ class StatsStream : public std::enable_shared_from_this<StatsStream> {
   }
 
   bool sample() {
-    std::string path;
+    std::optional<ProcessGroup> group;
     {
       std::lock_guard lock(container_->mutex);
       name_ = container_->record.name;
       id_ = container_->record.id;
       pid_ = container_->process.pid;
-      if (container_->is_up()) path = container_->cgroup_path;
+      if (container_->is_up()) group.emplace(s_, *container_);
     }
     last_ = {};
-    if (path.empty()) return false;
-    last_.cgroup = kernel::ContainerCgroup::open(s_.cgroups, path).stats();
+    if (!group) return false;
+    last_.cgroup = group->stats();
     last_.system = kernel::system_cpu_time();
     last_.read = to_rfc3339_nano(wall_now());
     return true;

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/process_group.hpp"
 #include "engine/views.hpp"
 #include "kernel/host.hpp"
 
@@ -19,7 +20,9 @@ std::string go_architecture() {
 
 json::Array security_options(const Services& services) {
   json::Array out{"name=seccomp,profile=builtin"};
-  if (services.cgroups.version() == kernel::CgroupVersion::v2) out.push_back("name=cgroupns");
+  if (services.cgroups.version() == kernel::CgroupVersion::v2 || services.options.rootless)
+    out.push_back("name=cgroupns");
+  if (services.options.rootless) out.push_back("name=rootless");
   if (services.ids.remapped()) out.push_back("name=userns");
   if (services.facts.apparmor) out.push_back("name=apparmor");
   return out;
@@ -36,6 +39,26 @@ json::Array driver_status(const Services& services) {
     out.push_back(json::Array{"GID Map", json::Value(std::string(trim(maps.gid.proc_text())))});
   }
   return out;
+}
+
+// As dockerd words them; tools look for some.
+json::Value warnings(const Services& services) {
+  std::vector<std::string> out = services.networks.warnings();
+  const kernel::CgroupLayout& cgroups = services.cgroups;
+  if (cgroups.version() == kernel::CgroupVersion::none) {
+    out.push_back("WARNING: Containers have no cgroups, so nothing limits them: " + services.cgroup_remedy(""));
+    return json::encode(out);
+  }
+  const auto need = [&](std::string_view controller, std::initializer_list<std::string_view> what) {
+    if (cgroups.has(controller)) return;
+    for (const std::string_view name : what) out.push_back(fmt::format("WARNING: No {} support", name));
+  };
+  need("memory", {"memory limit", "swap limit"});
+  need("cpu", {"cpu cfs quota", "cpu cfs period", "cpu shares"});
+  need("cpuset", {"cpuset"});
+  need("pids", {"pids limit"});
+  need("blkio", {"blkio weight", "io.max"});
+  return json::encode(out);
 }
 
 void count_containers(const Services& services, json::Object& out) {
@@ -126,8 +149,10 @@ json::Value info_view(Services& services, const ImageUses& images) {
   out["NGoroutines"] = 0;
   out["SystemTime"] = to_rfc3339_nano(wall_now());
   out["LoggingDriver"] = services.options.default_log.type.empty() ? "json-file" : services.options.default_log.type;
-  out["CgroupDriver"] = "cgroupfs";
-  out["CgroupVersion"] = cgroups.docker_version();
+  out["CgroupDriver"] = cgroups.version() == kernel::CgroupVersion::none ? "none" : "cgroupfs";
+  const Options& options = services.options;
+  out["CgroupVersion"] =
+      options.rootless && options.rootless->cgroups ? options.rootless->cgroups->version() : cgroups.docker_version();
   out["NEventsListener"] = 0;
   out["KernelVersion"] = kernel::kernel_release();
   out["OperatingSystem"] = kernel::os_release("PRETTY_NAME");
@@ -155,7 +180,7 @@ json::Value info_view(Services& services, const ImageUses& images) {
   out["InitBinary"] = "bryo-init";
   out["ContainerdCommit"] = out["RuncCommit"] = out["InitCommit"] = json::Object{{"ID", ""}, {"Expected", ""}};
   out["SecurityOptions"] = security_options(services);
-  out["Warnings"] = json::encode(services.networks.warnings());
+  out["Warnings"] = warnings(services);
   out["IdMaps"] = services.ids.describe();
   return out;
 }
@@ -212,11 +237,11 @@ std::vector<std::string> update_container(Services& services, const ContainerPtr
   std::lock_guard operation(container->operation);
   std::vector<std::string> warnings;
   Record record;
-  std::string cgroup;
+  std::optional<ProcessGroup> group;
   {
     std::lock_guard lock(container->mutex);
     record = container->record;
-    if (container->is_up()) cgroup = container->cgroup_path;
+    if (container->is_up()) group.emplace(services, *container);
   }
   lay_over(record.host_config, request);
   if (request.restart_policy && !request.restart_policy->name.empty()) {
@@ -225,9 +250,8 @@ std::vector<std::string> update_container(Services& services, const ContainerPtr
            "Restart policy cannot be updated because AutoRemove is enabled for the container");
     record.host_config.restart_policy = *request.restart_policy;
   }
-  check_resources(record.host_config, services.facts, services.cgroups, warnings);
-  if (!cgroup.empty())
-    kernel::ContainerCgroup::open(services.cgroups, cgroup).update(cgroup_limits(record.host_config));
+  check_resources(record.host_config, services.limit_rules(), warnings);
+  if (group) group->update(cgroup_limits(record.host_config));
   services.save(record);
   {
     std::lock_guard lock(container->mutex);

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/process_group.hpp"
 #include "engine/streams.hpp"
 #include "kernel/program.hpp"
 
@@ -36,11 +37,11 @@ std::vector<std::string> fields_of(std::string_view line, std::size_t columns) {
 }  // namespace
 
 TopResult top(Services& services, const ContainerPtr& container, std::string_view ps_arguments) {
-  std::string path;
+  std::optional<ProcessGroup> group;
   {
     std::lock_guard lock(container->mutex);
     if (!container->is_up()) fail(ErrorKind::conflict, "Container {} is not running", container->record.id);
-    path = container->cgroup_path;
+    group.emplace(services, *container);
   }
   // "e" shows environments of processes; custom headers hide the PID column: both are refused, as in Docker.
   if (ps_arguments.find('=') != std::string_view::npos || ps_arguments.find('\0') != std::string_view::npos)
@@ -57,7 +58,7 @@ TopResult top(Services& services, const ContainerPtr& container, std::string_vie
   if (pid_column == result.titles.end()) fail(ErrorKind::invalid_argument, "Couldn't find PID field in ps output");
   const auto index = static_cast<std::size_t>(pid_column - result.titles.begin());
   std::set<std::string> pids;
-  for (const pid_t pid : kernel::ContainerCgroup::open(services.cgroups, path).pids()) pids.insert(std::to_string(pid));
+  for (const pid_t pid : group->pids()) pids.insert(std::to_string(pid));
   for (std::size_t i = 1; i < lines.size(); ++i) {
     if (trim(lines[i]).empty()) continue;
     auto fields = fields_of(lines[i], result.titles.size());

@@ -1,51 +1,14 @@
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/cgroup_files.hpp"
+#include "kernel/cgroup_mounts.hpp"
 #include "kernel/cgroup_places.hpp"
 #include "kernel/cgroups.hpp"
 
 namespace bryo::kernel {
 namespace {
-
-// The part of a mountinfo line (proc(5)) that we need.
-struct MountLine {
-  std::string_view point;
-  std::string_view type;
-  std::string_view super_options;
-};
-
-std::optional<MountLine> parse_line(std::string_view line) {
-  const auto halves = line.find(" - ");
-  if (halves == std::string_view::npos) return std::nullopt;
-  const auto left = split(line.substr(0, halves), ' ');
-  const auto right = split(line.substr(halves + 3), ' ');
-  if (left.size() < 6 || right.size() < 3) return std::nullopt;
-  return MountLine{left[4], right[0], right[2]};
-}
-
-// Names in mountinfo have blanks and backslashes as \ooo.
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 3 >= text.size()) {
-      out += text[i];
-      continue;
-    }
-    out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-    i += 3;
-  }
-  return out;
-}
-
-// A hierarchy may be mounted several times (inside root file systems of containers): the usual place wins, then the
-// first.
-bool better(std::string_view candidate, const std::string& present) {
-  const bool usual = candidate.starts_with("/sys/fs/cgroup");
-  return present.empty() || (usual && !present.starts_with("/sys/fs/cgroup"));
-}
 
 bool is_option(std::string_view name) {
   for (const std::string_view option :
@@ -54,23 +17,9 @@ bool is_option(std::string_view name) {
   return name.starts_with("release_agent=") || name.empty();
 }
 
-std::string read_mountinfo() {
-  const UniqueFd fd(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
-  if (!fd) fail_errno("open /proc/self/mountinfo");
-  std::string text;
-  char block[8192];
-  while (true) {
-    const ssize_t got = ::read(fd.get(), block, sizeof block);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_errno("read /proc/self/mountinfo");
-    if (got == 0) return text;
-    text.append(block, static_cast<std::size_t>(got));
-  }
-}
-
 }  // namespace
 
-CgroupLayout CgroupLayout::detect() { return parse(read_mountinfo()); }
+CgroupLayout CgroupLayout::detect() { return parse(read_proc_text("/proc/self/mountinfo")); }
 
 const CgroupLayout& CgroupLayout::once() {
   static const CgroupLayout layout = [] {
@@ -83,17 +32,15 @@ const CgroupLayout& CgroupLayout::once() {
 CgroupLayout CgroupLayout::parse(std::string_view mountinfo) {
   std::map<std::string, std::string> hierarchies;
   std::string unified;
-  for (const auto line : split(mountinfo, '\n')) {
-    const auto mount = parse_line(line);
-    if (!mount) continue;
-    if (mount->type == "cgroup2") {
-      if (better(mount->point, unified)) unified = unescape(mount->point);
-    } else if (mount->type == "cgroup") {
-      for (const auto controller : split(mount->super_options, ',')) {
-        if (is_option(controller)) continue;
-        auto& place = hierarchies[std::string(controller)];
-        if (better(mount->point, place)) place = unescape(mount->point);
-      }
+  for (const CgroupMount& mount : cgroup_mounts(mountinfo)) {
+    if (mount.type == "cgroup2") {
+      if (is_better_mount(mount.point, unified)) unified = mount.point;
+      continue;
+    }
+    for (const auto controller : split(mount.super_options, ',')) {
+      if (is_option(controller)) continue;
+      auto& place = hierarchies[std::string(controller)];
+      if (is_better_mount(mount.point, place)) place = mount.point;
     }
   }
   return from_parts(std::move(hierarchies), std::move(unified));

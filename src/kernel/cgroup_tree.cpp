@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/cgroup_delegation.hpp"
 #include "kernel/cgroup_files.hpp"
 
 namespace bryo::kernel {
@@ -46,33 +47,6 @@ bool contains_word(std::string_view text, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// v2 gives controllers only to cgroups without processes of their own (the real root is exempt). Inside a container or
-// a delegated subtree the processes are in the way: they move into a leaf.
-void move_processes_to_leaf(const CgroupDirectory& directory) {
-  const std::string leaf = directory.path() + "/bryo-leaf";
-  make_cgroup_directory(leaf);
-  const auto target = CgroupDirectory::require(leaf);
-  const auto processes = directory.read("cgroup.procs").value_or("");
-  for (const auto pid : split(trim(processes), '\n'))
-    if (!pid.empty() && pid != "0") target.try_write("cgroup.procs", pid);  // one that has just died is no error
-}
-
-void enable_controllers(const std::string& path) {
-  const auto directory = CgroupDirectory::require(path);
-  const auto available = directory.read("cgroup.controllers").value_or("");
-  const auto enabled = directory.read("cgroup.subtree_control").value_or("");
-  for (const std::string_view controller : kUsedV2) {
-    if (!contains_word(available, controller) || contains_word(enabled, controller)) continue;
-    const std::string request = "+" + std::string(controller);
-    int number = directory.try_write("cgroup.subtree_control", request);
-    if (number == EBUSY || number == EOPNOTSUPP) {
-      move_processes_to_leaf(directory);
-      number = directory.try_write("cgroup.subtree_control", request);
-    }
-    // One that cannot be had is an error only for a container that asks for its limits (the file is then missing).
-  }
-}
-
 void require_made(MadeDirectory outcome, const std::string& path) {
   // Somebody removes parents while we make children: as rare as it is wrong.
   if (outcome == MadeDirectory::no_parent) fail(ErrorKind::conflict, "create cgroup {}: its parent vanished", path);
@@ -107,6 +81,33 @@ void make_v2(const std::string& unified, const std::string& path) {
 }
 
 }  // namespace
+
+// v2 gives controllers only to cgroups without processes of their own (the real root is exempt). Inside a container or
+// a delegated subtree the processes are in the way: they move into a leaf.
+void move_processes_to_leaf(const CgroupDirectory& directory) {
+  const std::string leaf = directory.path() + "/" + std::string(kProcessLeaf);
+  make_cgroup_directory(leaf);
+  const auto target = CgroupDirectory::require(leaf);
+  const auto processes = directory.read("cgroup.procs").value_or("");
+  for (const auto pid : split(trim(processes), '\n'))
+    if (!pid.empty() && pid != "0") target.try_write("cgroup.procs", pid);  // one that has just died is no error
+}
+
+void enable_controllers(const std::string& path) {
+  const auto directory = CgroupDirectory::require(path);
+  const auto available = directory.read("cgroup.controllers").value_or("");
+  const auto enabled = directory.read("cgroup.subtree_control").value_or("");
+  for (const std::string_view controller : kUsedV2) {
+    if (!contains_word(available, controller) || contains_word(enabled, controller)) continue;
+    const std::string request = "+" + std::string(controller);
+    int number = directory.try_write("cgroup.subtree_control", request);
+    if (number == EBUSY || number == EOPNOTSUPP) {
+      move_processes_to_leaf(directory);
+      number = directory.try_write("cgroup.subtree_control", request);
+    }
+    // One that cannot be had is an error only for a container that asks for its limits (the file is then missing).
+  }
+}
 
 void check_cgroup_path(const std::string& path) {
   bool good = path.size() > 1 && path.front() == '/' && path.size() < 3000;

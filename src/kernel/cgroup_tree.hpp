@@ -24,4 +24,10 @@ std::string counting_hierarchy(const CgroupLayout& layout);
 // (an empty one takes no process). v2: the controllers of ours are enabled in all parents.
 void make_everywhere(const CgroupLayout& layout, const std::string& path);
 
+class CgroupDirectory;
+// v2: into the child kProcessLeaf. Processes that appear or end meanwhile are no error.
+void move_processes_to_leaf(const CgroupDirectory& directory);
+// v2: turns the controllers that we use on for the children of this cgroup, as far as it has them and may.
+void enable_controllers(const std::string& path);
+
 }  // namespace bryo::kernel

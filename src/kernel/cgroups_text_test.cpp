@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
+#include "kernel/cgroup_delegation.hpp"
 #include "kernel/cgroup_details.hpp"
 #include "kernel/cgroup_places.hpp"
 #include "kernel/cgroup_tree.hpp"
@@ -54,6 +55,46 @@ TEST(CgroupLayout, OddNamesAndGarbageDoNoHarm) {
   const auto layout =
       CgroupLayout::parse("x\n - \n1 2 3 - cgroup\n32 31 0:29 / /mnt/a\\040b rw - cgroup cgroup rw,pids\n");
   EXPECT_EQ(layout.hierarchies().at("pids"), "/mnt/a b");
+}
+
+// --- the own v2 cgroup ---
+
+constexpr const char* kUserUnit = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/bryod.service\n";
+
+TEST(CgroupDelegation, OfAUserUnit) {
+  EXPECT_EQ(unified_directory(kUserUnit, kV2),
+            "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/bryod.service");
+  EXPECT_EQ(unified_directory("0::/\n", kV2), "/sys/fs/cgroup");
+}
+
+TEST(CgroupDelegation, OnAHybridHostInTheV2Part) {
+  const std::string cgroups =
+      "12:memory:/user.slice\n1:name=systemd:/user.slice/session-1.scope\n"
+      "0::/user.slice/session-1.scope\n";
+  EXPECT_EQ(unified_directory(cgroups, kHybrid), "/sys/fs/cgroup/unified/user.slice/session-1.scope");
+}
+
+TEST(CgroupDelegation, NoneOnV1) {
+  EXPECT_EQ(unified_directory("4:memory:/a\n", "36 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"),
+            "");
+  EXPECT_EQ(unified_directory("0::/a\n", ""), "");
+}
+
+TEST(CgroupDelegation, AMountMayShowAPartOnly) {
+  // What `docker run --cgroupns=host` shows: the container's own cgroup is the root of the mount.
+  const std::string_view mount = "35 24 0:30 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+  EXPECT_EQ(unified_directory("0::/docker/abc\n", mount), "/sys/fs/cgroup");
+  EXPECT_EQ(unified_directory("0::/docker/abc/x\n", mount), "/sys/fs/cgroup/x");
+  EXPECT_EQ(unified_directory("0::/docker/abcd\n", mount), "");
+  EXPECT_EQ(unified_directory("0::/\n", mount), "");
+  // A process of another cgroup namespace, and a mount from one.
+  EXPECT_EQ(unified_directory("0::/../other\n", kV2), "");
+  EXPECT_EQ(unified_directory("0::/a\n", "35 24 0:30 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n"), "");
+}
+
+TEST(CgroupDelegation, TheUsualMountWins) {
+  const std::string mounts = "34 24 0:30 / /var/lib/x/rootfs/sys/fs/cgroup rw - cgroup2 cgroup rw\n" + std::string(kV2);
+  EXPECT_EQ(unified_directory("0::/a\n", mounts), "/sys/fs/cgroup/a");
 }
 
 TEST(CgroupPlaces, ControllersOfAHierarchyKeepTheKernelsOrder) {

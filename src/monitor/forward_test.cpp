@@ -4,9 +4,11 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <thread>
 
 #include "monitor/forward.hpp"
+#include "monitor/forward_sockets.hpp"
 #include "monitor/hub.hpp"
 #include "monitor/test_support.hpp"
 
@@ -103,6 +105,26 @@ TEST(ForwardTarget, TakesOnlyAddresses) {
     EXPECT_THROW(ForwardTarget::parse(text, 80), Error) << text;
 }
 
+// A rootless engine's forwards: the client of the host's loopback gets another face inside.
+TEST(ForwardSockets, StandInIsTheSourceWhereTheClientsAddressCannotBeHad) {
+  const Bound target = bind_v4(SOCK_STREAM);
+  PortForward forward;
+  forward.target_address = "127.0.0.1";
+  forward.target_port = target.port;
+  forward.transparent = true;
+  forward.stand_in_source = "127.0.0.2";
+  sockaddr_storage client{};
+  const sockaddr_in from = loopback(1234);
+  std::memcpy(&client, &from, sizeof from);
+  const UniqueFd made = ForwardSockets().connect(SOCK_STREAM, ForwardTargets::parse(forward), client);
+  ASSERT_TRUE(made);
+  sockaddr_in seen{};
+  socklen_t size = sizeof seen;
+  const UniqueFd accepted(::accept(target.socket.get(), reinterpret_cast<sockaddr*>(&seen), &size));
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(ntohl(seen.sin_addr.s_addr), INADDR_LOOPBACK + 1);
+}
+
 TEST_F(ForwardTest, TcpPassesBytesBothWaysWithHalfClose) {
   Bound target = bind_v4(SOCK_STREAM);
   Bound published = bind_v4(SOCK_STREAM);
@@ -189,6 +211,20 @@ TEST_F(ForwardTest, SetPortsReplacesListenersAndKeepsConnections) {
   EXPECT_TRUE(connect_v4(SOCK_STREAM, second.port));
   write_all(old_client.get(), "alive");
   EXPECT_EQ(read_all(old_peer.get(), 5), "alive");
+}
+
+TEST_F(ForwardTest, KeepPortsClosesAllOthers) {
+  Bound target = bind_v4(SOCK_STREAM);
+  Bound first = bind_v4(SOCK_STREAM);
+  Bound second = bind_v4(SOCK_STREAM);
+  std::vector<PortForward> ports;
+  for (Bound* bound : {&first, &second})
+    ports.push_back({ForwardProtocol::tcp, std::move(bound->socket), "127.0.0.1", target.port});
+  monitor_->add_ports(std::move(ports));
+  monitor_->keep_ports(
+      {{ForwardProtocol::tcp, "127.0.0.1", second.port}, {ForwardProtocol::udp, "127.0.0.1", first.port}});
+  EXPECT_FALSE(connect_v4(SOCK_STREAM, first.port));
+  EXPECT_TRUE(connect_v4(SOCK_STREAM, second.port));
 }
 
 TEST_F(ForwardTest, PortsAreFreeWhenTheExitIsReported) {

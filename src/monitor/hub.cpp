@@ -84,8 +84,8 @@ UniqueFd connect_to(const std::string& runtime_directory) {
 
 }  // namespace
 
-MonitorHub::MonitorHub(MonitorProgram program, MonitorListener& listener)
-    : loop_(std::make_unique<Loop>(std::move(program), listener)) {}
+MonitorHub::MonitorHub(MonitorProgram program, MonitorListener& listener, kernel::CgroupLayout cgroups)
+    : loop_(std::make_unique<Loop>(std::move(program), listener, std::move(cgroups))) {}
 
 MonitorHub::~MonitorHub() = default;
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
+#include "kernel/cgroups.hpp"
 #include "monitor/types.hpp"
 
 namespace bryo::monitor {
@@ -96,8 +97,9 @@ class Monitor {
 
 class MonitorHub {
  public:
-  // The listener outlives the hub.
-  MonitorHub(MonitorProgram program, MonitorListener& listener);
+  // The listener outlives the hub. `cgroups`: where containers get theirs.
+  MonitorHub(MonitorProgram program, MonitorListener& listener,
+             kernel::CgroupLayout cgroups = kernel::CgroupLayout::detect());
   ~MonitorHub();
   MonitorHub(const MonitorHub&) = delete;
   MonitorHub& operator=(const MonitorHub&) = delete;

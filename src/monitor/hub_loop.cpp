@@ -66,8 +66,9 @@ class SpawnSettings {
 
 }  // namespace
 
-MonitorHub::Loop::Loop(MonitorProgram program, MonitorListener& listener)
+MonitorHub::Loop::Loop(MonitorProgram program, MonitorListener& listener, kernel::CgroupLayout cgroups)
     : program_(std::move(program)),
+      cgroups_(std::move(cgroups)),
       listener_(listener),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

@@ -17,7 +17,7 @@ namespace bryo::monitor {
 
 class MonitorHub::Loop {
  public:
-  Loop(MonitorProgram program, MonitorListener& listener);
+  Loop(MonitorProgram program, MonitorListener& listener, kernel::CgroupLayout cgroups);
   ~Loop();
 
   // Starts the program with `control` as its connection.
@@ -36,7 +36,7 @@ class MonitorHub::Loop {
   void add_watch(int fd, Key key) const;
 
   const MonitorProgram program_;
-  const kernel::CgroupLayout cgroups_ = kernel::CgroupLayout::detect();
+  const kernel::CgroupLayout cgroups_;
   MonitorListener& listener_;
   const UniqueFd epoll_;
   const UniqueFd wake_;

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "kernel/process.hpp"
+#include "kernel/processes.hpp"
 #include "monitor/exit_file.hpp"
 #include "monitor/own_process.hpp"
 
@@ -93,6 +94,8 @@ void Session::init_died(int code) {
     info.oom_killed = cgroup_->oom_kills() > 0;
     // Whoever is left (no pid namespace of its own, or an exec) goes with it, and lets go of its streams.
     if (!cgroup_->pids().empty()) cgroup_->kill_all();
+  } else {
+    kernel::kill_descendants();
   }
   exit_ = info;
   streams_->process_ended();

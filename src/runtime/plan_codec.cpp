@@ -53,9 +53,9 @@ class Writer {
       if (value) put(*value);
     } else if constexpr (is_variant<T>::value) {
       put(static_cast<std::uint8_t>(value.index()));
-      std::visit([this](const auto& item) { put(item); }, value);
+      std::visit([&](const auto& item) { put(item); }, value);
     } else {
-      std::apply([this](const auto&... members) { (put(members), ...); }, plan_fields(value));
+      std::apply([&](const auto&... members) { (put(members), ...); }, plan_fields(value));
     }
   }
 
@@ -108,7 +108,7 @@ class Reader {
       get(index);
       get_alternative(value, index, std::make_index_sequence<std::variant_size_v<T>>());
     } else {
-      std::apply([this](auto&... members) { (get(members), ...); }, plan_fields(value));
+      std::apply([&](auto&... members) { (get(members), ...); }, plan_fields(value));
     }
   }
 

@@ -10,15 +10,21 @@
 #include <atomic>
 #include <thread>
 
+#include "kernel/systemd_manager.hpp"
 #include "runtime/command/gvariant_text.hpp"
-#include "runtime/command/systemd_bus.hpp"
+#include "runtime/command/systemd_properties.hpp"
 #include "runtime/test_support.hpp"
 
-namespace bryo::runtime::command {
+namespace bryo::kernel {
 
 void PrintTo(const UnitProperty& property, std::ostream* out) { *out << property.name; }
 
+}  // namespace bryo::kernel
+
+namespace bryo::runtime::command {
 namespace {
+
+using namespace kernel;  // NOLINT(google-build-using-namespace): the messages and the manager under test
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -352,6 +358,14 @@ class Manager {
       sd_bus_message_read(message, "sb", &unit, &runtime);
       calls.back() += fmt::format(" {} {} {}", unit, runtime, properties(message));
     }
+    if (name == "AttachProcessesToUnit") {
+      const char* group = nullptr;
+      const void* pids = nullptr;
+      std::size_t size = 0;
+      sd_bus_message_read(message, "ss", &unit, &group);
+      sd_bus_message_read_array(message, 'u', &pids, &size);
+      calls.back() += fmt::format(" {} {} [{}]", unit, group, *static_cast<const std::uint32_t*>(pids));
+    }
     if (name == "Get") return sd_bus_reply_method_return(message, "v", "s", "/user.slice/manager");
     return sd_bus_reply_method_return(message, "");
   }
@@ -545,6 +559,18 @@ TEST_F(SystemdBus, RefusalsAndFailedJobsAreTold) {
             "start unit a.scope: systemd refused: Unit a.scope exists. (org.freedesktop.systemd1.UnitExists)");
   manager_.job_result = "timeout";
   EXPECT_THAT(failure([&] { systemd.start_unit("a.scope", {}); }), HasSubstr("systemd's job ended with \"timeout\""));
+}
+
+TEST_F(SystemdBus, OneThatIsActiveIsToldApart) {
+  manager_.exists_answers = 2;
+  auto systemd = SystemdManager::connect_to(manager_.path(), false);
+  EXPECT_FALSE(systemd.try_start_unit("a.scope", {}));
+  EXPECT_TRUE(systemd.try_start_unit("a.scope", {}));
+}
+
+TEST_F(SystemdBus, MovesAProcessIntoAUnit) {
+  SystemdManager::connect_to(manager_.path(), false).attach_process("a.scope", "/leaf", 42);
+  EXPECT_THAT(manager_.calls, ElementsAre("AttachProcessesToUnit a.scope /leaf [42]"));
 }
 
 TEST_F(SystemdBus, StoppingWhatIsGoneIsNoFailure) {

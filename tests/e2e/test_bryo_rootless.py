@@ -223,6 +223,23 @@ def test_mounts_stay_inside_and_the_hosts_come_in_when_asked(start):
             rootless.wait()
 
 
+def test_evacuation_of_a_cgroup(penguin):
+    """In a mount namespace where cgroup v2 is where it belongs. Which controllers there are is the machine's business."""
+    name = f"evacuate-{os.getpid()}"
+    flags = "--pidns --cgroupns --evacuate-cgroup2=evac"
+    script = f"""set -e
+        mount -t cgroup2 none /sys/fs/cgroup
+        own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)
+        mkdir $own/{name}
+        chown {penguin.uid} $own/{name} $own/{name}/cgroup.procs $own/{name}/cgroup.subtree_control
+        (echo 0 >$own/{name}/cgroup.procs; exec setpriv --reuid={penguin.uid} --regid={penguin.gid} --clear-groups {BRYO_ROOTLESS} {flags} \\
+            sh -c 'cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs; ls -d /sys/fs/cgroup/evac')
+        until rmdir $own/{name}/evac $own/{name}; do sleep 0.02; done"""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, env=penguin.environment(), timeout=30)
+    shown = [line for line in done.stdout.splitlines() if line.startswith(("0::", "/"))]
+    assert shown == ["0::/evac", "/sys/fs/cgroup/evac"], done.stdout + done.stderr
+
+
 # --- state directory
 
 
@@ -232,6 +249,8 @@ def test_nsenter_with_child_pid(start):
     assert not Path("/mnt/mark").exists()
     shown = rootless.enter("sh", "-c", "id -u; ls /sys/class/net")
     assert shown.stdout.split() == ["0", "lo"], shown.stderr
+    # As seed 004 does it.
+    assert rootless.account.run("nsenter", "-U", "-n", "-t", rootless.child, "ls", "/proc/self/task").returncode == 0
     assert (rootless.state.stat().st_mode & 0o777, (rootless.state / "api.sock").stat().st_mode & 0o777) == (0o700, 0o600)
     rootless.process.terminate()
     assert rootless.wait() == 143
@@ -368,6 +387,26 @@ def test_host_is_reached_and_its_loopback_only_when_open(run, server, outside_ad
         running.wait()
 
 
+@pytest.fixture
+def default_route():
+    """What pasta wants to find on its host."""
+    for words in ("link add outside0 type veth peer name outside1", "link set outside1 up", "address add 198.51.100.1/24 dev outside0", "link set outside0 up",
+                  "route add default via 198.51.100.2"):
+        subprocess.run(["ip", *words.split()], check=True)
+    yield
+    subprocess.run(["ip", "link", "delete", "outside0"], check=True)
+
+
+def test_pasta(start, default_route):
+    rootless = start("--net=pasta", "--disable-host-loopback", "sleep", "1000").wait_running()
+    network = rootless.info()["networkDriver"]
+    assert network["driver"] == "pasta"
+    assert network["childIP"] in rootless.enter("ip", "-4", "address", "show", "tap0").stdout
+    assert rootless.enter("cat", "/etc/resolv.conf").stdout.startswith(f"nameserver {network['dns'][0]}\n")
+    rootless.process.terminate()
+    assert rootless.wait() == 143
+
+
 def test_no_network(run):
     assert run("--net=none", "ls", "/sys/class/net").stdout.split() == ["lo"]
     assert "UP" in run("--net=none", "ip", "link", "show", "lo").stdout
@@ -385,7 +424,7 @@ def test_detached_network_namespace(start):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_network_process_that_ends_is_started_again(start, kind):
-    program = "bryo-usernet" if kind == "slirp" else "slirp4netns"
+    program = "bryo-usernet" if kind == "slirp" else kind
     rootless = start(f"--net={kind}", "sleep", "1000").wait_running()
 
     def running():

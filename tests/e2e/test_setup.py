@@ -213,6 +213,20 @@ def test_docker_context(penguin, unpacked, before):
     assert "bryo" not in penguin.run("docker", "context", "ls", "--format", "{{.Name}}").stdout.split()
 
 
+def test_without_a_runtime_directory(penguin, unpacked):
+    """The context leads to where bryod makes its sockets then."""
+    aside = penguin.runtime.with_name("aside")
+    penguin.runtime.rename(aside)
+    try:
+        environment = {name: value for name, value in penguin.environment().items() if name != "XDG_RUNTIME_DIR"}
+        assert run_setup(penguin, unpacked, env=environment).returncode == 0
+        context = next((penguin.home / ".docker/contexts/meta").glob("*/meta.json"))
+        assert json.loads(context.read_text())["Endpoints"]["docker"]["Host"] == "unix:///tmp/bryo-1001/bryo/bryo.sock"
+        assert run_setup(penguin, unpacked, "--uninstall", env=environment).returncode == 0
+    finally:
+        aside.rename(penguin.runtime)
+
+
 def test_another_prefix(penguin, unpacked):
     prefix = penguin.home / "my programs"
     assert run_setup(penguin, unpacked, "--prefix", prefix).returncode == 0

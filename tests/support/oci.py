@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.daemon import BIN
+from tests.support.waiting import PATIENCE
 
 RUNTIMES = {"bryo-oci": str(BIN / "bryo-oci"), "runc": "/usr/sbin/runc", "crun": "/usr/bin/crun"}
 APPLETS = ["sh", "true", "false", "sleep", "cat", "echo", "id", "ls", "env", "pwd", "readlink", "grep", "dd", "tty", "mount", "touch", "kill", "head", "test", "stat"]
@@ -83,7 +84,7 @@ class Runtime:
 
     def __call__(self, *arguments, options=(), input="", environment=None, timeout=60, **popen):
         command = self.command(*arguments, options=options)
-        completed = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(environment or {})}, **popen)
+        completed = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout * PATIENCE, env={**os.environ, **(environment or {})}, **popen)
         return Outcome(command, completed)
 
     def ok(self, *arguments, **options):
@@ -95,7 +96,7 @@ class Runtime:
         """create or a detached run: the container keeps the descriptors, so its output goes to a file."""
         file = self.root.parent / "output"
         with open(file, "w") as output:
-            completed = subprocess.run(self.command(*arguments, options=options), stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=60,
+            completed = subprocess.run(self.command(*arguments, options=options), stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=60 * PATIENCE,
                                        env={**os.environ, **(environment or {})}, **popen)
         completed.stdout, completed.stderr = file.read_text(), ""
         return Outcome(completed.args, completed)

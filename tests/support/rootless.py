@@ -76,9 +76,11 @@ class Rootless:
         return json.loads(self.ctl("info", "--json").stdout)
 
     def close(self):
-        for pid in [*children(self.pid), self.pid]:
+        tree = [*children(self.pid), self.pid]
+        for pid in tree:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
+        wait_for(lambda: not [pid for pid in tree if alive(pid)], what="an end of the processes")

@@ -1,11 +1,15 @@
 """Polling with a deadline: tests never sleep for a fixed time."""
 
+import os
 import time
+
+# In an emulated machine everything takes longer.
+PATIENCE = float(os.environ.get("BRYO_TEST_PATIENCE", "1"))
 
 
 def wait_for(question, timeout=10, what=None):
     """Calls `question` until its answer is true; returns the answer. An AssertionError inside counts as "not yet"."""
-    deadline, pause = time.monotonic() + timeout, 0.002
+    deadline, pause = time.monotonic() + timeout * PATIENCE, 0.002
     while True:
         failure = None
         try:

@@ -50,9 +50,9 @@ TTYPath=/dev/console
 TimeoutStartSec=infinity
 """
 
-RUN = """export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 BRYO_BIN_DIR=/payload/bin
+RUN = """export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 BRYO_BIN_DIR=/payload/bin BRYO_TEST_PATIENCE=5
 cd /payload
-python3 -m pytest -c pytest.ini -p no:cacheprovider --junitxml=/run/report.xml {arguments} tests/vm/inside
+python3 -m pytest -c pytest.ini -p no:cacheprovider --junitxml=/run/report.xml {arguments} tests/vm/{cases}
 stty -F /dev/ttyS1 raw
 cat /run/report.xml >/dev/ttyS1
 """
@@ -116,16 +116,18 @@ def make_system(root):
     Path(root, "payload").mkdir()
 
 
-def payload_disk(work, arguments):
+def payload_disk(work, arguments, cases, add):
     root = work / "payload"
     for part in ("support", "vm"):
         shutil.copytree(REPO / "tests" / part, root / "tests" / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPO / "tests/__init__.py", root / "tests")
     (root / "bin").mkdir()
     shutil.copy(guest.BIN / "bryo-oci", root / "bin")
-    (root / "pytest.ini").write_text("[pytest]\naddopts = -v --color=no --durations=10 --tb=short\nfaulthandler_timeout = 100\n")
-    (root / "run").write_text(RUN.format(arguments=arguments))
-    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "payload.ext4", "256M"], check=True, capture_output=True)
+    (root / "pytest.ini").write_text("[pytest]\naddopts = -v --color=no --durations=10 --tb=short\nfaulthandler_timeout = 400\n")
+    (root / "run").write_text(RUN.format(arguments=arguments, cases=cases))
+    if add:
+        add(root)
+    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "payload.ext4", "384M"], check=True, capture_output=True)
     return work / "payload.ext4"
 
 
@@ -144,8 +146,8 @@ class Results:
                 self.skips[name] = skipped.get("message")
 
 
-def run(arguments="", timeout=600, memory=1024):
-    """Boots, runs the cases of inside/, switches off."""
+def run(arguments="", timeout=900, memory=1024, cases="inside", add=None, modules=()):
+    """Boots, runs the cases of that folder, switches off. `add(directory)` puts more on the second disk, which is /payload."""
     if not disk_path().exists():
         raise Missing(f"{disk_path()} was not made (what the start of tests/run says)")
     image, release = guest.kernel()
@@ -153,10 +155,11 @@ def run(arguments="", timeout=600, memory=1024):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        cpio = guest.busybox_archive(release, MODULES)
-        cpio.file("init", INIT.format(modules=" ".join(MODULES)).encode())
+        modules = [*MODULES, *modules]
+        cpio = guest.busybox_archive(release, modules)
+        cpio.file("init", INIT.format(modules=" ".join(modules)).encode())
         (work / "initramfs").write_bytes(gzip.compress(cpio.bytes(), 1))
-        disks = [f"{disk_path()},snapshot=on", payload_disk(work, arguments)]
+        disks = [f"{disk_path()},snapshot=on", payload_disk(work, arguments, cases, add)]
         append = "apparmor=1 security=apparmor systemd.unit=bryo-tests.service systemd.show_status=0 systemd.journald.forward_to_console=0"
         console = guest.emulate(image, work / "initramfs", disks, append, timeout, memory, "-serial", f"file:{work}/report")
         report = (work / "report").read_text(errors="replace")

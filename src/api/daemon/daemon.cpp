@@ -196,6 +196,16 @@ void serve(const DaemonOptions& options, const std::vector<std::string>& argumen
   ::_exit(0);
 }
 
+// They would keep systemd from starting this unit again: no process can enter a cgroup whose children have controllers.
+void end_containers_that_block_the_unit(engine::Options& options) {
+  if (!options.live_restore || !options.rootless->cgroups || !options.rootless->cgroups->blocks_its_unit()) return;
+  options.live_restore = false;
+  log::warning(
+      "Containers end with this engine: their cgroups are in its own unit, which systemd could not start again beside "
+      "them. They live on when the unit has DelegateSubgroup=bryo-leaf (systemd 254), or with a systemd of the user's "
+      "(loginctl enable-linger)");
+}
+
 }  // namespace
 
 int run_daemon(const std::vector<std::string>& arguments) {
@@ -222,6 +232,7 @@ int run_daemon(const std::vector<std::string>& arguments) {
   ::prctl(PR_SET_NAME, "bryod");  // it was started as /proc/self/exe
   RootlessHome home(options.engine.exec_root, options.user_network);
   options.engine.rootless = home.facts();
+  end_containers_that_block_the_unit(options.engine);
   serve(options, arguments);
   return 0;
 }

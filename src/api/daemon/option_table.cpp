@@ -34,6 +34,12 @@ void set_exec_option(O& o, S value) {
   o.engine.cgroup_driver = "cgroupfs";
 }
 
+void set_cgroup_limits(O& o, S value) {
+  if (value != "strict" && value != "warn")
+    fail(ErrorKind::invalid_argument, "\"{}\" is neither strict nor warn", value);
+  o.engine.strict_limits = value == "strict";
+}
+
 void set_image_store(O& o, S value) {
   if (value != "shared" && value != "isolated")
     fail(ErrorKind::invalid_argument, "\"{}\" is neither shared nor isolated", value);
@@ -149,6 +155,8 @@ constexpr Option kTable[] = {
      [](O& o, S v) { o.engine.default_shm_size = parse_size(v); }, "Size of /dev/shm (default 64M)"},
     {"cgroup-parent", 0, "cgroup-parent", K::text, [](O& o, S v) { o.engine.cgroup_parent = v; },
      "Parent cgroup of containers"},
+    {"cgroup-limits", 0, "cgroup-limits", K::text, set_cgroup_limits,
+     "What becomes of limits that cannot be kept here: strict (the container fails), warn"},
     {"default-cgroupns-mode", 0, "default-cgroupns-mode", K::text,
      [](O& o, S v) { o.engine.default_cgroupns_mode = v; }, "Cgroup namespace of containers: host, private"},
     {"default-ipc-mode", 0, "default-ipc-mode", K::text, [](O& o, S v) { o.engine.default_ipc_mode = v; },

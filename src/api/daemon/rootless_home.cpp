@@ -70,6 +70,8 @@ void become_namespace_root(const std::string& exec_root, const std::vector<std::
 RootlessHome::RootlessHome(const std::string& exec_root, rootless::UserNetworkOptions network)
     : exec_root_(exec_root), options_(std::move(network)) {
   make_private_directory(exec_root);
+  // First, while there is one thread, and before the processes that shall be there too.
+  facts_.cgroups = std::make_shared<rootless::CgroupHome>(exec_root);
   if (!kernel::owned_by_own_user_namespace(kOwnMounts)) kernel::enter_new_mount_namespace(MS_SLAVE);
   // rootlesskit, a container: somebody has made a network for us, and it is the only one that we can reach.
   if (kernel::owned_by_own_user_namespace(kOwnNetwork)) return;

@@ -1,5 +1,6 @@
 // bryo setup: Bryo for this user, or for the machine, and the way back.
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -32,6 +33,11 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+bool is_own_directory(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::geteuid();
+}
+
 SetupPlaces places_of(const Arguments& arguments) {
   const bool root = ::geteuid() == 0, system = arguments.flag("system");
   if (root && !system)
@@ -39,7 +45,12 @@ SetupPlaces places_of(const Arguments& arguments) {
          "root installs for the whole machine: say --system, or run bryo setup as the user that it is for");
   if (!root && system) fail(ErrorKind::permission, "--system wants root: sudo bryo setup --system");
   const std::string prefix = arguments.text("prefix");
-  return system ? system_places(prefix) : user_places(::geteuid(), prefix, variable);
+  if (system) return system_places(prefix);
+  SetupPlaces places = user_places(::geteuid(), prefix, variable);
+  // As bryod does: without a runtime directory it makes one in /tmp.
+  if (variable("XDG_RUNTIME_DIR").empty() && !is_own_directory(fmt::format("/run/user/{}", ::geteuid())))
+    places.exec_root = fmt::format("/tmp/bryo-{}/bryo", ::geteuid());
+  return places;
 }
 
 std::vector<WantedFile> completion_files(const SetupPlaces& places) {

@@ -49,9 +49,9 @@ std::string unified_path(const std::string& text) {
 void evacuate_cgroup(const std::string& name) {
   const std::string path = unified_path(read_in(AT_FDCWD, "/proc/self/cgroup"));
   const std::string own_path = "/sys/fs/cgroup" + path;
+  if (!kernel::try_stat_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers"))
+    fail(ErrorKind::unsupported, "--evacuate-cgroup2={}: the host has no cgroup v2 at /sys/fs/cgroup", name);
   try {
-    if (!kernel::try_stat_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers"))
-      fail(ErrorKind::unsupported, "the host has no cgroup v2 at /sys/fs/cgroup");
     const UniqueFd own = kernel::open_trusted(own_path, O_RDONLY | O_DIRECTORY);
     kernel::try_make_directory(own.get(), name, 0755);
     const UniqueFd below = kernel::open_at(own.get(), name, O_RDONLY | O_DIRECTORY);

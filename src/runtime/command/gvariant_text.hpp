@@ -4,9 +4,11 @@
 
 #include <string_view>
 
-#include "runtime/command/bus_message.hpp"
+#include "kernel/bus_message.hpp"
 
 namespace bryo::runtime::command {
+
+using kernel::BusTree;
 
 // Error{invalid_argument} says what is wrong and where. A number that does not say its type is an int32, one with a
 // point or an exponent a double.

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/error.hpp"
@@ -161,7 +162,19 @@ NewContainer::~NewContainer() {
   destroy(context_, state_, saved_ ? &bundle_.spec : nullptr);
 }
 
-SystemdManager connect_to_systemd() { return SystemdManager::connect(has_own_systemd()); }
+kernel::SystemdManager connect_to_systemd() {
+  try {
+    if (!kernel::has_own_systemd()) return kernel::SystemdManager::connect_system();
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    return kernel::SystemdManager::connect_user(
+        runtime != nullptr && *runtime == '/' ? runtime : "/run/user/" + std::to_string(::geteuid()));
+  } catch (const Error& error) {
+    fail(ErrorKind::unavailable,
+         "--systemd-cgroup: {}: use the cgroupfs driver, that is no --systemd-cgroup, on a host that systemd does not "
+         "manage",
+         error.message());
+  }
+}
 
 namespace {
 
@@ -176,7 +189,7 @@ std::string read_proc_devices() {
 std::string NewContainer::choose_cgroup() {
   if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
   place_ =
-      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, has_own_systemd() ? "user.slice" : "system.slice");
+      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, kernel::has_own_systemd() ? "user.slice" : "system.slice");
   scope_others_ = annotation_properties(bundle_.spec.annotations);
   systemd_.emplace(connect_to_systemd());
   std::string base = systemd_->control_group();

@@ -6,9 +6,10 @@
 
 #include "base/unique_fd.hpp"
 #include "kernel/cgroups.hpp"
+#include "kernel/systemd_manager.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/hooks.hpp"
-#include "runtime/command/systemd_bus.hpp"
+#include "runtime/command/systemd_properties.hpp"
 #include "runtime/container.hpp"
 #include "runtime/make_plan.hpp"
 
@@ -92,7 +93,7 @@ class NewContainer {
   LaunchPlan plan_;
   std::vector<UniqueFd> cgroup_procs_;
   UniqueFd cgroup_directory_;
-  std::optional<SystemdManager> systemd_;
+  std::optional<kernel::SystemdManager> systemd_;
   SystemdPlace place_;
   std::vector<UnitProperty> scope_others_;  // of annotations
   std::optional<CreateHooks> hooks_;
@@ -109,7 +110,7 @@ void write_pid_file(const std::string& path, pid_t pid);
 // Sends a terminal's master to a listening socket, as runc does (name of the terminal beside it).
 void send_to_console_socket(const std::string& socket_path, int master);
 // The manager that has its unit.
-SystemdManager connect_to_systemd();
+kernel::SystemdManager connect_to_systemd();
 // The cgroup that it has (or had); Error{unsupported} when it was made without one.
 kernel::ContainerCgroup cgroup_of(const ContainerState& state);
 // Failures are warnings.

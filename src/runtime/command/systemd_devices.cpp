@@ -4,7 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
-#include "runtime/command/systemd_bus.hpp"
+#include "runtime/command/systemd_properties.hpp"
 
 namespace bryo::runtime::command {
 namespace {

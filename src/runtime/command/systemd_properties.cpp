@@ -5,7 +5,7 @@
 #include "base/strings.hpp"
 #include "kernel/cgroup_details.hpp"
 #include "kernel/cgroup_limits.hpp"
-#include "runtime/command/systemd_bus.hpp"
+#include "runtime/command/systemd_properties.hpp"
 
 namespace bryo::runtime::command {
 namespace {

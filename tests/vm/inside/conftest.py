@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.oci import Bundle, Runtime
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def sh(*words, **options):
     """A program of the guest that has to succeed: what it printed."""
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=200, **options)
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=60 * PATIENCE, **options)
     assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 

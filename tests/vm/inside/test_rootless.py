@@ -29,7 +29,7 @@ class UserRuntime(Runtime):
 def session():
     sh("loginctl", "enable-linger", "bozo")
     sh("systemctl", "start", f"user@{USER}.service")
-    wait_for(lambda: os.path.exists(f"/run/user/{USER}/systemd/private"), 200)
+    wait_for(lambda: os.path.exists(f"/run/user/{USER}/systemd/private"), 60)
 
 
 @pytest.fixture
@@ -78,14 +78,6 @@ def test_a_user_has_a_scope_and_its_limits(runtime, bundle):
     launched = runtime.launch("run", "--detach", "--bundle", bundle.path, "box")
     assert launched.status == 0, launched
     check_scope(runtime.state("box")["pid"])
-    assert runtime.ok("exec", "box", "cat", "/proc/self/cgroup").out == "0::/\n"
-    runtime.ok("update", "--memory", str(32 * MEGABYTE), "box")
-    assert (MANAGER / "user.slice/bryo-box.scope/memory.max").read_text() == f"{32 * MEGABYTE}\n"
-    runtime.ok("pause", "box")
-    assert runtime.status("box") == "paused"
-    runtime.ok("resume", "box")
-    runtime.ok("delete", "--force", "box")
-    assert "LoadState=not-found" in sh(*AS_USER, "systemctl", "--user", "show", "-p", "LoadState", "bryo-box.scope")
 
 
 def test_the_memory_limit_of_a_user_holds(runtime, bundle):

@@ -1,10 +1,10 @@
-#include "runtime/command/bus_message.hpp"
+#include "kernel/bus_message.hpp"
 
 #include <cstring>
 
 #include "base/error.hpp"
 
-namespace bryo::runtime::command {
+namespace bryo::kernel {
 namespace {
 
 constexpr std::size_t kMostBytes = 1024 * 1024;
@@ -268,4 +268,4 @@ BusMessage decode_message(std::span<const std::byte> whole) {
   return out;
 }
 
-}  // namespace bryo::runtime::command
+}  // namespace bryo::kernel

@@ -1,4 +1,4 @@
-#include "runtime/command/systemd_bus.hpp"
+#include "kernel/systemd_manager.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -6,13 +6,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <chrono>
 #include <cstring>
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
 
-namespace bryo::runtime::command {
+namespace bryo::kernel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kManager = "org.freedesktop.systemd1.Manager";
 constexpr const char* kService = "org.freedesktop.systemd1";
 constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
+constexpr const char* kUnitExists = "org.freedesktop.systemd1.UnitExists";
 constexpr auto kPatience = std::chrono::seconds(30);
 
 UniqueFd connect_socket(const std::string& path) {
@@ -36,19 +37,6 @@ UniqueFd connect_socket(const std::string& path) {
 }
 
 constexpr const char* kSystemManager = "/run/systemd/private";
-
-// The manager's own socket first: it needs no bus daemon.
-struct Address {
-  std::string path;
-  bool bus;
-};
-std::vector<Address> addresses(bool user) {
-  if (!user) return {{kSystemManager, false}, {"/run/dbus/system_bus_socket", true}};
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  const std::string directory =
-      runtime != nullptr && *runtime == '/' ? runtime : "/run/user/" + std::to_string(::geteuid());
-  return {{directory + "/systemd/private", false}, {directory + "/bus", true}};
-}
 
 void wait_ready(int fd, short events, Clock::time_point deadline) {
   while (true) {
@@ -84,20 +72,30 @@ bool has_own_systemd() {
   return ::stat(kSystemManager, &info) == 0 && info.st_uid != 0;
 }
 
-SystemdManager SystemdManager::connect(bool user) {
+struct SystemdManager::Address {
+  std::string path;
+  bool bus;
+};
+
+// The manager's own socket first: it needs no bus daemon.
+SystemdManager SystemdManager::connect_system() {
+  return connect_first({{kSystemManager, false}, {"/run/dbus/system_bus_socket", true}});
+}
+
+SystemdManager SystemdManager::connect_user(const std::string& runtime_directory) {
+  return connect_first({{runtime_directory + "/systemd/private", false}, {runtime_directory + "/bus", true}});
+}
+
+SystemdManager SystemdManager::connect_first(const std::vector<Address>& addresses) {
   std::string failures;
-  for (const Address& address : addresses(user)) {
+  for (const Address& address : addresses) {
     try {
       return connect_to(address.path, address.bus);
     } catch (const Error& error) {
       failures += (failures.empty() ? "" : "; ") + error.message();
     }
   }
-  fail(
-      ErrorKind::unavailable,
-      "--systemd-cgroup: no systemd answers ({}): use the cgroupfs driver, that is no --systemd-cgroup, on a host that "
-      "systemd does not manage",
-      failures);
+  fail(ErrorKind::unavailable, "no systemd answers ({})", failures);
 }
 
 SystemdManager SystemdManager::connect_to(const std::string& socket_path, bool bus) {
@@ -220,7 +218,7 @@ void SystemdManager::wait_for_job(const std::string& job, const std::string& uni
   fail(ErrorKind::unavailable, "{} unit {}: systemd's job did not end within {} s", what, unit, kPatience.count());
 }
 
-void SystemdManager::start_unit(const std::string& name, const std::vector<UnitProperty>& properties) {
+BusMessage SystemdManager::start(const std::string& name, const std::vector<UnitProperty>& properties) {
   BusWriter body;
   body.string(name);
   body.string("replace");
@@ -229,15 +227,36 @@ void SystemdManager::start_unit(const std::string& name, const std::vector<UnitP
   body.array(8, [] {});
   signals_.clear();
   BusMessage answer = call(kManager, "StartTransientUnit", "ssa(sv)a(sa(sv))", body);
-  if (is_error(answer, "org.freedesktop.systemd1.UnitExists")) {
+  if (is_error(answer, kUnitExists)) {
     // One that failed before us stays until somebody resets it.
     BusWriter failed;
     failed.string(name);
     call(kManager, "ResetFailedUnit", "s", failed);
     answer = call(kManager, "StartTransientUnit", "ssa(sv)a(sa(sv))", body);
   }
+  return answer;
+}
+
+bool SystemdManager::try_start_unit(const std::string& name, const std::vector<UnitProperty>& properties) {
+  const BusMessage answer = start(name, properties);
+  if (is_error(answer, kUnitExists)) return false;
   check(answer, "start unit " + name);
   wait_for_job(BusReader(answer.body).string(), name, "start");
+  return true;
+}
+
+void SystemdManager::start_unit(const std::string& name, const std::vector<UnitProperty>& properties) {
+  const BusMessage answer = start(name, properties);
+  check(answer, "start unit " + name);
+  wait_for_job(BusReader(answer.body).string(), name, "start");
+}
+
+void SystemdManager::attach_process(const std::string& unit, const std::string& subgroup, pid_t pid) {
+  BusWriter body;
+  body.string(unit);
+  body.string(subgroup);
+  body.array(4, [&] { body.number(static_cast<std::uint32_t>(pid)); });
+  check(call(kManager, "AttachProcessesToUnit", "ssau", body), "attach a process to unit " + unit);
 }
 
 void SystemdManager::set_properties(const std::string& name, const std::vector<UnitProperty>& properties) {
@@ -277,4 +296,4 @@ std::string SystemdManager::control_group() {
   return in.string();
 }
 
-}  // namespace bryo::runtime::command
+}  // namespace bryo::kernel

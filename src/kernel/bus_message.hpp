@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-namespace bryo::runtime::command {
+namespace bryo::kernel {
 
 // A value of any type but "h" with a descriptor behind it: its signature (one complete type), and what that needs.
 struct BusTree {
@@ -108,4 +108,4 @@ inline constexpr std::size_t kBusFixedHeader = 16;
 std::size_t bus_message_size(std::span<const std::byte> fixed_header);
 BusMessage decode_message(std::span<const std::byte> whole);
 
-}  // namespace bryo::runtime::command
+}  // namespace bryo::kernel

@@ -13,6 +13,10 @@
 #include "kernel/netns.hpp"
 #include "rootless/cgroup_home.hpp"
 
+namespace bryo::network {
+struct InheritedPort;
+}
+
 namespace bryo::engine {
 
 struct AddressPool {
@@ -65,6 +69,7 @@ struct Options {
   std::string host_gateway_ip;
   bool bypass = false;      // containers of every network connect past the user-mode network
   bool bypass_udp = false;  // and those that do so, with UDP, too
+  std::vector<std::shared_ptr<const network::InheritedPort>> inherited_ports;  // see network/ports.hpp
 
   LogConfig default_log;  // --log-driver, --log-opt
   std::vector<Ulimit> default_ulimits;

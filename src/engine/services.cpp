@@ -82,6 +82,7 @@ network::NetworkOptions network_options(const Options& options) {
   out.ipv6 = options.ipv6;
   out.firewall = options.nat_rules;
   out.default_publish_ip = options.default_publish_ip;
+  out.inherited = options.inherited_ports;
   if (options.rootless) {
     out.bypass = options.rootless->outside != nullptr && runtime::gather_host_facts().kernel >= kKernelWithBypass;
     out.dns_relay = options.rootless->dns_relay;

@@ -1,6 +1,8 @@
 """bryo port add and rm: ports of a container that exists already are published and withdrawn, and what is asked for outlives everything."""
 
+import os
 import socket
+import subprocess
 import time
 
 import pytest
@@ -155,3 +157,24 @@ def test_events_and_the_api(daemon, web):
     with daemon.api.stream("GET", "/events", since="0", until=f"{time.time() + 0.1:.9f}", filters='{"event":["port_add","port_rm"]}') as stream:
         seen = [(e["Action"], e["Actor"]["Attributes"]["ports"]) for e in stream.objects()]
     assert seen[-2:] == [("port_add", "127.0.0.1:8080->80/tcp"), ("port_rm", "127.0.0.1:8080->80/tcp")]
+
+
+def test_a_port_that_systemd_has_bound(make_daemon, other):
+    """FileDescriptorName=publish in a .socket unit: whoever publishes that port gets the socket, again and again."""
+    daemon = make_daemon()
+    with socket.create_server(("0.0.0.0", 8080)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        script = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_FDNAMES=publish LISTEN_PID=$$ exec "$@"'
+        with open(daemon.log, "ab") as log:
+            daemon.process = subprocess.Popen(["bash", "-c", script, "bash", *daemon.arguments()], pass_fds=[listener.fileno()], stdout=log, stderr=log,
+                                              start_new_session=True)
+    daemon.wait_ready()
+    daemon.pull("test/probe")
+    bindings = {"PortBindings": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}}
+    for _ in range(2):
+        container = daemon.run("test/probe", wait=False, host_config=bindings)
+        daemon.wait_output(container, "listening")
+        assert ask("tcp", "127.0.0.1", 8080) and other.ask("tcp", other.here, 8080) == other.there
+        daemon.api.delete(f"/containers/{container}", force=1)
+    with socket.create_connection(("127.0.0.1", 8080)):
+        pass  # nobody else has it meanwhile: who comes waits

@@ -25,6 +25,7 @@
 #include "base/strings.hpp"
 #include "engine/engine.hpp"
 #include "kernel/capabilities.hpp"
+#include "network/ports.hpp"
 #include "rootless/user_namespace.hpp"
 
 namespace bryo::daemon {
@@ -147,12 +148,25 @@ void watch_signals(api::Server& server, engine::Engine& engine, const std::vecto
   });
 }
 
+// A .socket unit with FileDescriptorName=publish binds ports that we may not bind ourselves.
+std::vector<std::shared_ptr<const network::InheritedPort>> inherited_ports() {
+  std::vector<std::shared_ptr<const network::InheritedPort>> out;
+  for (UniqueFd& socket : api::take_publish_sockets()) {
+    out.push_back(std::make_shared<network::InheritedPort>(network::InheritedPort::inspect(std::move(socket))));
+    log::info("Port {}/{} was handed over for publishing", out.back()->host.with_port(out.back()->port),
+              network::to_string(out.back()->protocol));
+  }
+  return out;
+}
+
 void serve(const DaemonOptions& options, const std::vector<std::string>& arguments) {
   std::optional<Pidfile> pidfile;
   if (!options.pidfile.empty()) pidfile.emplace(options.pidfile);
   Doors doors;
   on_host_network(options, [&] { doors = open_doors(options); });
-  engine::Engine engine(options.engine);
+  engine::Options engine_options = options.engine;
+  engine_options.inherited_ports = inherited_ports();
+  engine::Engine engine(std::move(engine_options));
   log::info("Loading containers: start.");
   engine.restore();
   log::info("Loading containers: done.");

@@ -53,7 +53,8 @@ def start(penguin, tmp):
 def outside_address():
     """An address of the host that is not loopback's."""
     subprocess.run(["ip", "address", "replace", "192.0.2.1/32", "dev", "lo"], check=True)
-    return "192.0.2.1"
+    yield "192.0.2.1"
+    subprocess.run(["ip", "address", "del", "192.0.2.1/32", "dev", "lo"], check=True)
 
 
 def temporary_state_directories():

@@ -308,9 +308,12 @@ def exactly(c, n):
 while True:
     c, _ = listener.accept()
     try:
+        answers = {b"AUTH EXTERNAL": b"DATA\r\n", b"DATA": b"OK 0123\r\n", b"BEGIN": b""}
         line = b""
-        while not line.endswith(b"\r\n"): line += exactly(c, 1)
-        c.sendall(b"OK 0123\r\n"); exactly(c, 7)
+        while line != b"BEGIN":
+            line = b""
+            while not line.endswith(b"\r\n"): line += exactly(c, 1)
+            line = line.strip(b"\0\r\n"); c.sendall(answers[line])
         while True:
             head = exactly(c, 16); body, number, size = struct.unpack("<III", head[4:16])
             rest = exactly(c, (size + 7) // 8 * 8 + body); data = rest[(size + 7) // 8 * 8:]

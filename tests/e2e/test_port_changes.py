@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.support.daemon import Daemon
 from tests.support.otherhost import OtherHost, ask
 from tests.support.rawhttp import ApiError
 from tests.support.waiting import wait_for
@@ -162,12 +163,15 @@ def test_events_and_the_api(daemon, web):
 def test_a_port_that_systemd_has_bound(make_daemon, other):
     """FileDescriptorName=publish in a .socket unit: whoever publishes that port gets the socket, again and again."""
     daemon = make_daemon()
+    for running in list(Daemon.running):
+        running.stop()  # one engine at a time has the bridge
     with socket.create_server(("0.0.0.0", 8080)) as listener:
         os.set_inheritable(listener.fileno(), True)
         script = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_FDNAMES=publish LISTEN_PID=$$ exec "$@"'
         with open(daemon.log, "ab") as log:
             daemon.process = subprocess.Popen(["bash", "-c", script, "bash", *daemon.arguments()], pass_fds=[listener.fileno()], stdout=log, stderr=log,
                                               start_new_session=True)
+    Daemon.running.append(daemon)
     daemon.wait_ready()
     daemon.pull("test/probe")
     bindings = {"PortBindings": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}}

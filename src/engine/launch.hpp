@@ -70,8 +70,7 @@ class Launcher {
 template <>
 struct bryo::json::Fields<bryo::engine::NetworkMemory> {
   using T = bryo::engine::NetworkMemory;
-  static constexpr auto list =
-      std::tuple{field("Endpoints", &T::endpoints), field("Ports", &T::ports), field("StartedAt", &T::started_at),
-                 field("CgroupPath", &T::cgroup_path), field("CgroupRoot", &T::cgroup_root),
-                 field("Bypass", &T::bypass)};
+  static constexpr auto list = std::tuple{field("Endpoints", &T::endpoints),    field("Ports", &T::ports),
+                                          field("StartedAt", &T::started_at),   field("CgroupPath", &T::cgroup_path),
+                                          field("CgroupRoot", &T::cgroup_root), field("Bypass", &T::bypass)};
 };

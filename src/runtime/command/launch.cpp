@@ -188,8 +188,8 @@ std::string read_proc_devices() {
 // Before anything is made: a host without systemd says so here.
 std::string NewContainer::choose_cgroup() {
   if (!context_.options.systemd || !context_.options.cgroups) return cgroup_path_of(*bundle_.spec.linux_, state_.id);
-  place_ =
-      systemd_place(bundle_.spec.linux_->cgroups_path, state_.id, kernel::has_own_systemd() ? "user.slice" : "system.slice");
+  place_ = systemd_place(bundle_.spec.linux_->cgroups_path, state_.id,
+                         kernel::has_own_systemd() ? "user.slice" : "system.slice");
   scope_others_ = annotation_properties(bundle_.spec.annotations);
   systemd_.emplace(connect_to_systemd());
   std::string base = systemd_->control_group();

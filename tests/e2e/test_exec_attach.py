@@ -49,6 +49,7 @@ def test_exec_detached(docker, box, daemon):
     wait_for(lambda: daemon.exec("box", "test", "-e", "/made")[0] == 0)
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_exec_has_the_containers_limits_and_namespaces(daemon):
     container = daemon.run("busybox", "sleep", "60", wait=False, host_config={"PidsLimit": 20})
     exec_id = daemon.api.post(f"/containers/{container}/exec", {"Cmd": ["sleep", "4321"], "AttachStdout": True})["Id"]

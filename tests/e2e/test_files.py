@@ -204,6 +204,7 @@ def test_commit(docker):
     docker("rmi", "committed:one")
 
 
+@pytest.mark.needs_root("pausing needs a cgroup, and v1 gives none")
 def test_commit_of_a_running_container_pauses_and_goes_on(docker, daemon):
     docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "while :; do date >/new; mv /new /stamp; done")
     docker("commit", "box", "live")

@@ -56,6 +56,7 @@ def test_version_shows_client_and_server(docker):
     assert docker("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}").out.strip() == "linux/amd64"
 
 
+@pytest.mark.needs_root("cgroup v1 gives none")
 def test_info_shows_the_drivers(docker):
     out = docker("info").out
     for line in ("Storage Driver: overlay2", "Cgroup Driver: cgroupfs", "Cgroup Version:", "Logging Driver: json-file", "Docker Root Dir:"):

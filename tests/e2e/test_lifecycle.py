@@ -91,6 +91,7 @@ def test_restart(docker, daemon):
     wait_for(lambda: daemon.output("box").count("started") == 2)
 
 
+@pytest.mark.needs_root("cgroup v1 gives none")
 def test_pause_freezes_and_unpause_goes_on(docker, daemon):
     docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "while :; do echo tick; sleep 0.01; done")
     daemon.wait_output("box", "tick")
@@ -103,6 +104,7 @@ def test_pause_freezes_and_unpause_goes_on(docker, daemon):
     wait_for(lambda: len(daemon.output("box")) > len(frozen))
 
 
+@pytest.mark.needs_root("cgroup v1 gives none")
 def test_a_paused_container_can_be_removed_by_force(docker):
     docker("run", "-d", "--name", "box", "busybox", "sleep", "60")
     docker("pause", "box")
@@ -156,6 +158,7 @@ def test_a_short_id_names_the_container(docker):
     assert "No such container" in docker.fails("start", "nosuch").err
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_inspect_shows_what_was_asked(docker):
     docker("run", "-d", "--name", "box", "--hostname", "mossy", "-e", "A=1", "-w", "/tmp", "--memory", "64m", "--restart", "no",
            "-p", "127.0.0.1:8080:80", "busybox", "sleep", "60")
@@ -209,6 +212,7 @@ def test_rm_and_restart_exclude_each_other(docker):
     assert docker.fails("run", "--rm", "--restart", "always", "busybox", "true").status == 125
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_update(docker, daemon):
     docker("run", "-d", "--name", "box", "busybox", "sleep", "60")
     docker("update", "--memory", "48m", "--memory-swap", "48m", "--restart", "unless-stopped", "--pids-limit", "33", "box")

@@ -328,6 +328,7 @@ def test_all_rules_are_in_one_table_of_ours(docker, daemon):
     assert {t.split()[2] for t in tables if t} == {"bryo"}
 
 
+@pytest.mark.needs_root("without it the network bypass takes a subnet, too")
 def test_bip_and_address_pools(make_daemon, make_client, shared_daemon):
     shared_daemon.stop()
     daemon = make_daemon("--bip=10.90.0.1/24", "--default-address-pool=base=10.91.0.0/16,size=24").start()
@@ -339,6 +340,7 @@ def test_bip_and_address_pools(make_daemon, make_client, shared_daemon):
     shared_daemon.start()
 
 
+@pytest.mark.needs_root("without it there is the network bypass, too")
 def test_a_daemon_without_a_default_bridge(make_daemon, shared_daemon):
     daemon = make_daemon("--bridge=none").start()
     assert sorted(n["Name"] for n in daemon.api.get("/networks")) == ["host", "none"]

@@ -74,6 +74,7 @@ def test_CVE_2022_1227_top_runs_nothing_of_the_image(daemon):
     assert daemon.exec(container, "test", "-e", "/owned")[0] == 1
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_stats_once(daemon):
     container = daemon.run("busybox", "sh", "-c", "while :; do :; done", wait=False, host_config={"Memory": 64 << 20})
     stats = wait_for(lambda: (s := daemon.api.get(f"/containers/{container}/stats", stream=0))["cpu_stats"]["cpu_usage"]["total_usage"] and s)
@@ -94,6 +95,7 @@ def test_stats_stream(daemon):
     assert second["read"] > first["read"] and second["preread"] == first["read"]
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_stats_table(docker):
     docker("run", "-d", "--name", "box", "--memory", "64m", "busybox", "sleep", "600")
     out = docker("stats", "--no-stream").out
@@ -116,6 +118,7 @@ def test_system_prune(docker):
     assert not docker("ps", "-aq").out
 
 
+@pytest.mark.needs_root("cgroup v1 gives none")
 def test_info_fields(daemon):
     daemon.run("busybox", "true")
     info = daemon.api.get("/info")

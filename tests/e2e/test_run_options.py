@@ -204,6 +204,7 @@ def test_init_reaps(daemon):
     wait_for(lambda: not any(row[-1].startswith(("sleep 0.01", "[sleep]")) for row in daemon.api.get(f"/containers/{container}/top")["Processes"]))
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_memory_limit_is_written_to_the_group(daemon):
     daemon.pull("busybox")
     container = daemon.run("busybox", "sleep", "60", wait=False, host_config={"Memory": 64 << 20, "PidsLimit": 17, "NanoCpus": 500_000_000,
@@ -243,12 +244,14 @@ def read(group, controller, v1, v2):
     return (group[""] / v2).read_text().strip()
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_pids_limit_holds(daemon):
     daemon.pull("test/probe")
     out = daemon.output(daemon.run("test/probe", "probe", "fork", "50", host_config={"PidsLimit": 10}))
     assert out == "forked 9\n"
 
 
+@pytest.mark.needs_root("limits; cgroup v1 gives none")
 def test_memory_limit_holds_and_is_reported(daemon):
     daemon.pull("test/probe")
     container = daemon.run("test/probe", "probe", "hold", "200", host_config={"Memory": 32 << 20, "MemorySwap": 32 << 20})

@@ -22,7 +22,9 @@ TUN = Path("/dev/net/tun")
 
 @pytest.fixture
 def penguin():
-    return users.make("penguin")
+    account = users.make("penguin")
+    users.end_processes(account)
+    return account
 
 
 def doctor(account, *flags, wrap=(), **environment):

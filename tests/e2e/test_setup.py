@@ -34,6 +34,8 @@ def packages(scratch):
 def penguin():
     """With nothing in $HOME that a test before has left."""
     account = users.make("penguin")
+    users.end_processes(account)
+    subprocess.run(f"rm -rf {account.runtime}/* {account.home}/.local {account.home}/.config {account.home}/.docker", shell=True, check=True)
     yield account
     leftovers = processes(account)
     for pid in leftovers:

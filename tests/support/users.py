@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,3 +49,25 @@ def make(name):
     if tun.exists():
         tun.chmod(0o666)  # as udev does
     return Account(name, entry.pw_uid, entry.pw_gid, Path(entry.pw_dir), runtime)
+
+
+def processes(account):
+    """Of the account and of its subordinate ids."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            uid = int(next(line for line in status.read_text().splitlines() if line.startswith("Uid:")).split()[1])
+        except (OSError, StopIteration):
+            continue
+        if uid == account.uid or FIRST_ID <= uid < FIRST_ID + IDS:
+            found.append(int(status.parent.name))
+    return found
+
+
+def end_processes(account):
+    """What tests before have left running; they say so themselves when they promise otherwise."""
+    for pid in processes(account):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

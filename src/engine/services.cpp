@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "kernel/files.hpp"
+#include "kernel/private_directory.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -15,12 +16,6 @@ constexpr std::size_t kMaxThreads = 256;
 constexpr std::string_view kKind = "network";
 constexpr int kMostAttempts = 8;
 constexpr std::size_t kMaxProfile = 1U << 20;
-
-// D15: nobody else may look at sockets and states of containers.
-void make_private_directory(const std::string& path) {
-  const UniqueFd directory = kernel::RootDirectory::open("/").make_directories(path, 0700);
-  kernel::change_mode(directory.get(), 0700);
-}
 
 std::string read_seccomp_profile(const std::string& asked) {
   if (asked.empty() || asked == "builtin") return {};
@@ -115,8 +110,8 @@ Services::Services(Options from)
       events(pool) {
   data_root.scoped_directory(ids.scope(), "volumes");
   data_root.scoped_directory(ids.scope(), "network");
-  make_private_directory(options.exec_root);
-  make_private_directory(runtime_root);
+  kernel::make_private_directory(options.exec_root);
+  kernel::make_private_directory(runtime_root);
 }
 
 void Services::remove_runtime_directory(const std::string& id) const {

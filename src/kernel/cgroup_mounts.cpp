@@ -1,4 +1,5 @@
 #include "kernel/cgroup_mounts.hpp"
+#include "kernel/mountinfo_text.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,23 +9,7 @@
 #include "base/unique_fd.hpp"
 
 namespace bryo::kernel {
-namespace {
-
-// Names in mountinfo have blanks and backslashes as \ooo.
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 3 >= text.size()) {
-      out += text[i];
-      continue;
-    }
-    out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-    i += 3;
-  }
-  return out;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<CgroupMount> cgroup_mounts(std::string_view mountinfo) {
   std::vector<CgroupMount> out;
@@ -34,7 +19,8 @@ std::vector<CgroupMount> cgroup_mounts(std::string_view mountinfo) {
     const auto left = split(line.substr(0, halves), ' ');
     const auto right = split(line.substr(halves + 3), ' ');
     if (left.size() < 6 || right.size() < 3 || !right[0].starts_with("cgroup")) continue;
-    out.push_back({unescape(left[3]), unescape(left[4]), std::string(right[0]), std::string(right[2])});
+    out.push_back(
+        {unescape_mountinfo(left[3]), unescape_mountinfo(left[4]), std::string(right[0]), std::string(right[2])});
   }
   return out;
 }

@@ -7,26 +7,13 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/mountinfo_text.hpp"
 #include "kernel/raw.hpp"
 
 namespace bryo::kernel {
 namespace {
 
 constexpr std::size_t kMaxMounts = 64U << 20;
-
-// Octal escapes of proc(5): "\040" is a blank.
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -55,7 +42,7 @@ std::vector<std::string> mounts_below(const std::string& directory) {
   for (const std::string_view line : split(text, '\n')) {
     const auto fields = split(line, ' ');
     if (fields.size() < 5) continue;
-    std::string point = unescape(fields[4]);
+    std::string point = unescape_mountinfo(fields[4]);
     if (point.starts_with(prefix) && std::find(out.begin(), out.end(), point) == out.end())
       out.push_back(std::move(point));
   }

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -374,7 +373,6 @@ def test_containers_outlive_the_engine_and_the_next_one_finds_them(daemon):
     pid = daemon.state(container)["Pid"]
     namespaces = {kind: os.readlink(f"/proc/{daemon.pid}/ns/{kind}") for kind in ("user", "net")}
     daemon.kill9()
-    time.sleep(0.3)
     daemon.start()
     assert daemon.state(container)["Pid"] == pid
     assert {kind: os.readlink(f"/proc/{daemon.pid}/ns/{kind}") for kind in namespaces} == namespaces

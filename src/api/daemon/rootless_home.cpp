@@ -15,6 +15,7 @@
 #include "ids/accounts.hpp"
 #include "kernel/files.hpp"
 #include "kernel/paths.hpp"
+#include "kernel/private_directory.hpp"
 #include "kernel/sockets.hpp"
 #include "kernel/user_namespace.hpp"
 #include "rootless/user_namespace.hpp"
@@ -25,11 +26,6 @@ namespace {
 constexpr const char* kOwnNetwork = "/proc/self/ns/net";
 constexpr const char* kOwnMounts = "/proc/self/ns/mnt";
 constexpr std::chrono::milliseconds kRestartPause{200};
-
-void make_private_directory(const std::string& path) {
-  const UniqueFd directory = kernel::RootDirectory::open("/").make_directories(path, 0700);
-  kernel::change_mode(directory.get(), 0700);
-}
 
 // A process in the namespaces of the engine before us: any monitor. -1: there is none.
 pid_t survivor(const std::string& exec_root) {
@@ -69,7 +65,7 @@ void become_namespace_root(const std::string& exec_root, const std::vector<std::
 
 RootlessHome::RootlessHome(const std::string& exec_root, rootless::UserNetworkOptions network)
     : exec_root_(exec_root), options_(std::move(network)) {
-  make_private_directory(exec_root);
+  kernel::make_private_directory(exec_root);
   // First, while there is one thread, and before the processes that shall be there too.
   facts_.cgroups = std::make_shared<rootless::CgroupHome>(exec_root);
   if (!kernel::owned_by_own_user_namespace(kOwnMounts)) kernel::enter_new_mount_namespace(MS_SLAVE);
@@ -95,7 +91,7 @@ void RootlessHome::connect() {
   kernel::KeptNetns kept = kernel::enter_kept_netns(exec_root_ + "/netns");
   netns_ = std::move(kept.fd);
   options_.state_directory = exec_root_ + "/network";
-  make_private_directory(options_.state_directory);
+  kernel::make_private_directory(options_.state_directory);
   try {
     network_ = rootless::UserNetwork::adopt(options_.state_directory);
     if (network_ && kept.fresh) {

@@ -16,6 +16,7 @@
 #include "kernel/features.hpp"
 #include "kernel/files.hpp"
 #include "kernel/host.hpp"
+#include "kernel/mountinfo_text.hpp"
 #include "kernel/netns.hpp"
 #include "kernel/sockets.hpp"
 #include "kernel/user_namespace.hpp"
@@ -45,20 +46,6 @@ std::string existing(const std::string& path) {
   return error ? at.string() : real.string();
 }
 
-// mountinfo writes blanks and the like as \040 (proc(5)).
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 bool lies_below(const std::string& path, const std::string& mount) {
   return mount == "/" || path == mount || path.starts_with(mount + "/");
 }
@@ -70,7 +57,7 @@ std::string type_of(std::string_view mountinfo, const std::string& path) {
     const auto separator = line.find(" - ");
     const auto fields = split(line, ' ');
     if (separator == std::string_view::npos || fields.size() < 5) continue;
-    const std::string mount = unescape(fields[4]);
+    const std::string mount = kernel::unescape_mountinfo(fields[4]);
     if (!lies_below(path, mount) || mount.size() < deepest.size()) continue;
     deepest = mount;
     type = split(line.substr(separator + 3), ' ').front();

@@ -23,7 +23,7 @@ def test_info_tells_of_cgroups(bozo):
     assert "name=rootless" in told["SecurityOptions"]
     assert told["MemoryLimit"] and told["PidsLimit"] and told["CPUSet"] and told["CpuCfsQuota"]
     assert not [w for w in told["Warnings"] or [] if "support" in w or "cgroup" in w], told["Warnings"]
-    assert bozo.bryo("network", "ls", "--format", "{{.Name}}").split() == ["bypass", "host", "none"], "~/.config/bryo/daemon.json says so"
+    assert bozo.bryo("network", "ls", "--format", "{{.Name}}").split() == ["host", "none"], "~/.config/bryo/daemon.json says so"
 
 
 def test_limits_are_in_the_kernel_and_can_be_changed(bozo):

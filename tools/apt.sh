@@ -11,7 +11,7 @@ APT_GROUP_build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libboo
   libnl-route-3-dev libmnl-dev libsubid-dev libsystemd-dev libspdlog-dev libfmt-dev libcli11-dev libgtest-dev libgmock-dev zlib1g-dev libslirp-dev
   libbz2-dev liblzma-dev"
 APT_GROUP_run="nftables iproute2 uidmap passwd busybox-static python3 procps util-linux"
-APT_GROUP_test="crun podman rootlesskit slirp4netns passt conmon libnss-extrausers clang-format docker-registry skopeo umoci mmdebstrap python3-pytest docker.io git jq curl openssl e2fsprogs"
+APT_GROUP_test="crun fuse-overlayfs podman rootlesskit slirp4netns passt conmon libnss-extrausers clang-format docker-registry skopeo umoci mmdebstrap python3-pytest docker.io git jq curl openssl e2fsprogs"
 APT_GROUP_bench="crun runc podman rootlesskit slirp4netns passt iperf3 gcc libc6-dev docker.io docker-registry skopeo busybox-static python3 jq"
 APT_GROUP_fuzz="clang libclang-rt-14-dev"
 APT_GROUP_vm="qemu-system-x86 busybox-static cpio zstd xz-utils"

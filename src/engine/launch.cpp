@@ -307,11 +307,16 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   if (inputs.init) options.init_program = program_directory(s_.options) + "/bryo-init";
   options.keyring_name = record.id;
   options.default_seccomp = default_seccomp(inputs);
-  const auto rootfs = to_rootfs_source(s_.snapshots->describe(s_.snapshot_of(record.id)));
+  const storage::SnapshotName snapshot = s_.snapshot_of(record.id);
+  auto rootfs = to_rootfs_source(s_.snapshots->describe(snapshot));
+  monitor::StartRequest request;
+  if (UniqueFd root = s_.snapshots->mount_root(snapshot)) {
+    rootfs.descriptor = static_cast<std::int32_t>(request.plan_descriptors.size());
+    request.plan_descriptors.push_back(std::move(root));
+  }
   const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
   for (const std::string& warning : plan.warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);
 
-  monitor::StartRequest request;
   request.container_id = record.id;
   request.runtime_directory = s_.runtime_directory(record.id);
   request.plan = runtime::serialize(plan);

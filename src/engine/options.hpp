@@ -42,7 +42,7 @@ struct Options {
 
   std::string userns_remap;    // "", user, user:group, uid, uid:gid, default
   std::string userns_default;  // "" or auto[:size=N]: --userns for containers that do not say
-  std::string storage_driver;  // "", overlay2, vfs
+  std::string storage_driver;  // "", overlay2, fuse-overlayfs, vfs
   bool isolated_images = false;
 
   std::vector<std::string> insecure_registries;

@@ -345,6 +345,11 @@ runtime::RootfsSource to_rootfs_source(const storage::RootfsDescription& from) {
     out.path = from.directory;
     return out;
   }
+  if (from.driver == "fuse-overlayfs") {  // the descriptor comes from SnapshotDriver::mount_root()
+    out.kind = runtime::RootfsSource::Kind::mounted;
+    out.path = from.upper;
+    return out;
+  }
   out.kind = runtime::RootfsSource::Kind::overlay;
   out.lower_parent = from.layers_directory;
   for (const std::string& directory : from.lower) {

@@ -133,11 +133,13 @@ LayerAnswer look_into(const std::string& layer, const std::string& name) {
   using Kind = LayerAnswer::Kind;
   const UniqueFd root = kernel::open_at(AT_FDCWD, layer, O_RDONLY | O_DIRECTORY);
   const auto etc_info = kernel::try_stat_at(root.get(), "etc");
-  if (!etc_info) return {kernel::get_xattr(root.get(), storage::opaque_xattr()) ? Kind::unclear : Kind::below, {}};
+  if (storage::is_hidden_by_file(root.get(), "etc")) return {Kind::unclear, {}};
+  if (!etc_info) return {storage::is_opaque(root.get()) ? Kind::unclear : Kind::below, {}};
   if (!S_ISDIR(etc_info->st_mode)) return {Kind::unclear, {}};
   const UniqueFd etc = kernel::open_at(root.get(), "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   const auto info = kernel::try_stat_at(etc.get(), name);
-  if (!info) return {kernel::get_xattr(etc.get(), storage::opaque_xattr()) ? Kind::unclear : Kind::below, {}};
+  if (!info && storage::is_hidden_by_file(etc.get(), name)) return {Kind::hidden, {}};
+  if (!info) return {storage::is_opaque(etc.get()) ? Kind::unclear : Kind::below, {}};
   if (storage::is_whiteout(*info)) return {Kind::hidden, {}};
   if (!S_ISREG(info->st_mode)) return {Kind::unclear, {}};
   const UniqueFd file = kernel::open_at(etc.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -147,7 +149,7 @@ LayerAnswer look_into(const std::string& layer, const std::string& name) {
 }  // namespace
 
 std::optional<std::string> read_from_layers(const storage::RootfsDescription& rootfs, const std::string& name) {
-  if (rootfs.driver != "overlay2") return std::nullopt;
+  if (rootfs.upper.empty()) return std::nullopt;
   std::vector<std::string> layers = {rootfs.upper};
   for (const std::string& lower : rootfs.lower) layers.push_back(rootfs.layers_directory + "/" + lower);
   for (const std::string& layer : layers) {

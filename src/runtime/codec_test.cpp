@@ -23,6 +23,7 @@ LaunchPlan full_plan() {
   plan.rootfs.lower_parent = "/layers";
   plan.rootfs.upper = "/upper";
   plan.rootfs.work = "/work";
+  plan.rootfs.descriptor = 3;
   plan.rootfs.lower_idmap = true;
   plan.rootfs.options = {"volatile"};
   BindSource bind;

@@ -39,10 +39,11 @@ struct RootfsSource {
     directory,           // `path` as it is
     idmapped_directory,  // `path` shown through the container's map (vfs driver: a private copy with the image's ids)
     overlay,             // layers below a private upper directory
-    mounted,             // `path` is a mount already (fuse-overlayfs): taken with everything mounted below it
+    mounted,             // `descriptor` is a detached mount (fuse-overlayfs), which becomes the container's own
   };
   Kind kind = Kind::directory;
-  std::string path;  // directory, idmapped_directory, mounted
+  std::string path;              // directory, idmapped_directory; mounted: what errors call it
+  std::int32_t descriptor = -1;  // mounted: index into the descriptors handed to Container::begin
 
   // overlay. With lower_parent given, `lower` are names below it, and one clone of it serves all of them.
   std::vector<std::string> lower;  // top first

@@ -8,7 +8,7 @@
 
 namespace bryo::runtime {
 
-inline constexpr std::uint32_t kPlanFormat = 2;
+inline constexpr std::uint32_t kPlanFormat = 3;
 
 // One template serves reading (T mutable) and writing (T const).
 template <typename T>
@@ -40,7 +40,7 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, MapTexts>
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, RootfsSource> {
-  return std::tie(v.kind, v.path, v.lower, v.lower_parent, v.upper, v.work, v.lower_idmap, v.options);
+  return std::tie(v.kind, v.path, v.descriptor, v.lower, v.lower_parent, v.upper, v.work, v.lower_idmap, v.options);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, NamespacePlan> {

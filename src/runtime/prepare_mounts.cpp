@@ -60,12 +60,23 @@ std::uint64_t root_propagation(const LaunchPlan& plan) {
   return MS_PRIVATE;
 }
 
-UniqueFd prepare_root(const RootfsSource& source, int user_namespace, std::uint64_t propagation) {
+// Everything mounted below it comes along.
+UniqueFd prepare_mounted(const RootfsSource& source, std::span<const int> descriptors) {
+  UniqueFd root(raw::duplicate(descriptor_at(descriptors, source.descriptor), 0));
+  if (root.get() < 0)
+    throw Error::from_errno(-root.release(), fmt::format("take the mount of {}", printable(source.path)));
+  return root;
+}
+
+UniqueFd prepare_root(const RootfsSource& source, std::span<const int> descriptors, int user_namespace,
+                      std::uint64_t propagation) {
   if ((source.lower_idmap || source.kind == RootfsSource::Kind::idmapped_directory) && user_namespace < 0)
     fail(ErrorKind::invalid_argument, "launch plan: an idmapped root file system without a user namespace");
   if (source.kind == RootfsSource::Kind::overlay) return prepare_overlay(source, user_namespace);
   const bool mapped = source.kind == RootfsSource::Kind::idmapped_directory;
-  UniqueFd root = clone_path(source.path, !mapped, "clone the root file system");
+  UniqueFd root = source.kind == RootfsSource::Kind::mounted
+                      ? prepare_mounted(source, descriptors)
+                      : clone_path(source.path, !mapped, "clone the root file system");
   if (mapped) kernel::idmap_mount(root.get(), user_namespace);
   kernel::change_mount(root.get(), 0, 0, propagation, true, source.path);
   return root;
@@ -154,7 +165,7 @@ UniqueFd prepare_bind(const BindSource& bind, std::span<const int> descriptors, 
 std::vector<UniqueFd> prepare_mounts(const LaunchPlan& plan, std::span<const int> descriptors, int user_namespace) {
   std::vector<UniqueFd> mounts;
   mounts.reserve(1 + plan.sources.size());
-  mounts.push_back(prepare_root(plan.rootfs, user_namespace, root_propagation(plan)));
+  mounts.push_back(prepare_root(plan.rootfs, descriptors, user_namespace, root_propagation(plan)));
   for (const Source& source : plan.sources) {
     if (const auto* bind = std::get_if<BindSource>(&source))
       mounts.push_back(prepare_bind(*bind, descriptors, user_namespace));

@@ -33,6 +33,7 @@ MergedDirectory MergedDirectory::open(const std::vector<std::string>& paths) {
 std::optional<MergedDirectory::Entry> MergedDirectory::find(const std::string& name) const {
   for (const UniqueFd& part : parts_) {
     UniqueFd fd = try_open(part.get(), name);
+    if (!fd && is_hidden_by_file(part.get(), name)) return std::nullopt;
     if (!fd) continue;
     const struct stat info = kernel::stat_fd(fd.get());
     if (is_whiteout(info)) return std::nullopt;
@@ -45,9 +46,11 @@ std::optional<MergedDirectory> MergedDirectory::descend(const std::string& name)
   std::vector<UniqueFd> below;
   for (const UniqueFd& part : parts_) {
     UniqueFd fd = try_open(part.get(), name);
+    const bool hides = is_hidden_by_file(part.get(), name);
+    if (!fd && hides) break;
     if (!fd) continue;
     if (!S_ISDIR(kernel::stat_fd(fd.get()).st_mode)) break;
-    const bool last = is_opaque(fd.get());
+    const bool last = hides || is_opaque(fd.get());
     below.push_back(std::move(fd));
     if (last) break;
   }
@@ -67,11 +70,17 @@ std::vector<std::string> MergedDirectory::list() const {
   std::set<std::string> names;
   std::set<std::string> hidden;
   for (const UniqueFd& part : parts_) {
+    std::set<std::string> hidden_by_files;  // from the next part on
     for (auto& entry : kernel::read_directory(part.get())) {
+      if (entry.name.starts_with(kWhiteoutPrefix)) {
+        if (const auto name = hidden_by_file(entry.name)) hidden_by_files.emplace(*name);
+        continue;
+      }
       if (names.contains(entry.name) || hidden.contains(entry.name)) continue;
       const bool whiteout = entry.type == DT_CHR && is_whiteout(kernel::stat_at(part.get(), entry.name));
       (whiteout ? hidden : names).insert(std::move(entry.name));
     }
+    hidden.merge(hidden_by_files);
   }
   return {names.begin(), names.end()};
 }

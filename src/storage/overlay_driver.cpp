@@ -9,7 +9,6 @@
 #include "kernel/user_namespace.hpp"
 #include "storage/detached_view.hpp"
 #include "storage/snapshot_drivers.hpp"
-#include "storage/tree_changes.hpp"
 
 namespace bryo::storage {
 namespace {
@@ -39,14 +38,29 @@ void make_owned(int parent, const std::string& name, mode_t mode, const kernel::
 }  // namespace
 
 OverlayDriver::OverlayDriver(DataRoot& root, DocumentStore& documents, LayerStore& layers)
-    : root_(root),
+    : name_("overlay2"),
+      root_(root),
       layers_(layers),
-      table_("overlay2", root, documents),
+      table_(name_, root, documents),
       options_(options_of_this_kernel()),
+      form_(ChangesForm::upper),
       idmaps_(kernel::in_initial_user_namespace()) {
-  check_kernel();
-  if (idmaps_) return;
-  shifted_ = std::make_unique<ShiftedImages>(root, layers);
+  try_out();
+  if (!idmaps_) use_copies();
+}
+
+OverlayDriver::OverlayDriver(std::string name, DataRoot& root, DocumentStore& documents, LayerStore& layers)
+    : name_(std::move(name)),
+      root_(root),
+      layers_(layers),
+      table_(name_, root, documents),
+      form_(ChangesForm::upper_with_files),
+      idmaps_(false) {
+  use_copies();
+}
+
+void OverlayDriver::use_copies() {
+  shifted_ = std::make_unique<ShiftedImages>(root_, layers_);
   collect_copies();
 }
 
@@ -62,25 +76,26 @@ void OverlayDriver::remove(const SnapshotName& name) {
   if (shifted_) collect_copies();
 }
 
-// One mount, tried out on this very file system (it must keep attributes and file types in directories).
-void OverlayDriver::check_kernel() {
+// It must keep attributes and file types in directories.
+void OverlayDriver::try_out() {
   const std::string temporary = root_.make_temporary("check");
   const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
   for (const char* name : {"lower", "upper", "work"}) kernel::make_directory(directory.get(), name, 0700);
   const std::string path = root_.path() + "/" + temporary;
   try {
-    kernel::OverlayLayers layers;
-    layers.lower = {path + "/lower"};
-    layers.upper = path + "/upper";
-    layers.work = path + "/work";
-    layers.options = options_;
+    RootfsDescription rootfs;
+    rootfs.layers_directory = path;
+    rootfs.lower = {"lower"};
+    rootfs.upper = path + "/upper";
+    rootfs.work = path + "/work";
+    rootfs.options = options_;
     ViewRequest request;
-    request.make = [&] { return kernel::overlay_mount(layers); };
+    request.make = [&] { return mount(rootfs, true); };
     const UniqueFd view = make_detached_view(request);
     kernel::open_at(view.get(), "try", O_WRONLY | O_CREAT | O_EXCL, 0600);
   } catch (const Error& error) {
     root_.discard(temporary);
-    fail(ErrorKind::unsupported, "storage driver overlay2 does not work on {} ({}): {}", root_.path(),
+    fail(ErrorKind::unsupported, "storage driver {} does not work on {} ({}): {}", name_, root_.path(),
          root_.backing_filesystem(), error.message());
   }
   root_.discard(temporary);
@@ -100,7 +115,7 @@ void OverlayDriver::prepare(const SnapshotName& name, const std::optional<Digest
   const IdShift shift(maps);
   const kernel::Owner owner = shift.to_disk(root.st_uid, root.st_gid);
   const kernel::Owner mapped_root = shift.to_disk(0, 0);
-  table_.add(name, {"overlay2", top, maps}, [&](const std::string& temporary) {
+  table_.add(name, {name_, top, maps}, [&](const std::string& temporary) {
     const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
     make_owned(directory.get(), "upper", root.st_mode & 07777U, owner);
     make_owned(directory.get(), "work", 0700, mapped_root);
@@ -111,7 +126,7 @@ void OverlayDriver::prepare(const SnapshotName& name, const std::optional<Digest
 RootfsDescription OverlayDriver::describe(const SnapshotName& name) const {
   const SnapshotRecord record = table_.get(name);
   RootfsDescription rootfs;
-  rootfs.driver = "overlay2";
+  rootfs.driver = name_;
   rootfs.layers_directory = layers_.directory();
   rootfs.lower = layers_below(layers_, record.top);
   rootfs.upper = table_.path_of(name) + "/upper";
@@ -170,7 +185,7 @@ std::vector<PathChange> OverlayDriver::changes(const SnapshotName& name) const {
   std::vector<std::string> below = layers_below(layers_, record.top);
   for (auto& layer : below) layer = layers_.directory() + "/" + layer;
   const UniqueFd upper = kernel::open_trusted(table_.path_of(name) + "/upper", O_PATH | O_DIRECTORY);
-  return list_changes(upper.get(), MergedDirectory::open(below), IdShift(record.maps), ChangesForm::upper);
+  return list_changes(upper.get(), MergedDirectory::open(below), IdShift(record.maps), form_);
 }
 
 void OverlayDriver::export_diff(const SnapshotName& name, ByteSink& sink) const {
@@ -178,7 +193,7 @@ void OverlayDriver::export_diff(const SnapshotName& name, ByteSink& sink) const 
   std::vector<std::string> below = layers_below(layers_, record.top);
   for (auto& layer : below) layer = layers_.directory() + "/" + layer;
   const UniqueFd upper = kernel::open_trusted(table_.path_of(name) + "/upper", O_PATH | O_DIRECTORY);
-  pack_changes(upper.get(), MergedDirectory::open(below), IdShift(record.maps), ChangesForm::upper, sink);
+  pack_changes(upper.get(), MergedDirectory::open(below), IdShift(record.maps), form_, sink);
 }
 
 SnapshotUsage OverlayDriver::usage(const SnapshotName& name) const {

@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/user_namespace.hpp"
 #include "storage/snapshot_drivers.hpp"
 
 namespace bryo::storage {
@@ -27,7 +28,29 @@ void count_bytes(int directory, std::set<std::pair<dev_t, ino_t>>& seen, int dep
   }
 }
 
+std::unique_ptr<SnapshotDriver> best_driver(DataRoot& root, DocumentStore& documents, LayerStore& layers) {
+  std::string reasons;
+  try {
+    return std::make_unique<OverlayDriver>(root, documents, layers);
+  } catch (const Error& error) {
+    reasons = error.message();
+  }
+  if (!kernel::in_initial_user_namespace()) {
+    try {
+      auto driver = std::make_unique<FuseOverlayDriver>(root, documents, layers);
+      log::info("storage driver fuse-overlayfs is used: {}", reasons);
+      return driver;
+    } catch (const Error& error) {
+      reasons += fmt::format("; {}", error.message());
+    }
+  }
+  log::warning("storage driver vfs, which copies whole images, is used: {}", reasons);
+  return std::make_unique<VfsDriver>(root, documents, layers);
+}
+
 }  // namespace
+
+UniqueFd SnapshotDriver::mount_root(const SnapshotName&) const { return {}; }
 
 std::vector<std::string> layers_below(LayerStore& layers, const std::optional<Digest>& top) {
   std::vector<std::string> names = {layers.init_layer(top)};
@@ -55,15 +78,12 @@ std::uint64_t tree_bytes(int directory) {
 std::unique_ptr<SnapshotDriver> make_snapshot_driver(std::string_view name, DataRoot& root, DocumentStore& documents,
                                                      LayerStore& layers) {
   if (name == "vfs") return std::make_unique<VfsDriver>(root, documents, layers);
+  if (name == "fuse-overlayfs") return std::make_unique<FuseOverlayDriver>(root, documents, layers);
   if (name == "overlay2" || name == "overlay") return std::make_unique<OverlayDriver>(root, documents, layers);
   if (!name.empty())
-    fail(ErrorKind::unsupported, "storage driver {} is not known: choose overlay2 or vfs", printable(name));
-  try {
-    return std::make_unique<OverlayDriver>(root, documents, layers);
-  } catch (const Error& error) {
-    log::warning("storage driver vfs, which copies whole images, is used: {}", error.message());
-    return std::make_unique<VfsDriver>(root, documents, layers);
-  }
+    fail(ErrorKind::unsupported, "storage driver {} is not known: choose overlay2, fuse-overlayfs or vfs",
+         printable(name));
+  return best_driver(root, documents, layers);
 }
 
 }  // namespace bryo::storage

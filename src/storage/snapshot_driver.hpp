@@ -1,9 +1,10 @@
 // The writable file system of a container: layers below, its own changes on top.
 //
-// Two drivers stand behind one interface and pass one test-suite: "overlay2" (the kernel's overlayfs over idmapped
-// lower layers: starting under a map costs no copy and no chown) and "vfs" (a full copy with the map's ids, for file
-// systems that cannot). The layers below are the LayerStore's and shared by all maps; what a driver owns is
-// <root>[/<scope>]/snapshots/<id>/, which holds the host's ids. Nothing is mounted in the host's mount table.
+// Three drivers stand behind one interface and pass one test-suite: "overlay2" (the kernel's overlayfs over idmapped
+// lower layers: starting under a map costs no copy and no chown), "fuse-overlayfs" (the program of that name merges the
+// same layers where the kernel's cannot) and "vfs" (a full copy with the map's ids, for file systems that cannot). The
+// layers below are the LayerStore's and shared by all maps; what a driver owns is <root>[/<scope>]/snapshots/<id>/,
+// which holds the host's ids. Nothing is mounted in the host's mount table.
 //
 // Any thread; calls for the same id must not overlap except const ones. Ids are container ids (64 hex digits or any
 // plain name); scope is ids::IdMaps::directory_name() of the engine's map, or "".
@@ -36,9 +37,10 @@ struct SnapshotName {
 
 // How to mount a root file system: what runtime's RootfsSource needs. All paths are absolute and the engine's own.
 struct RootfsDescription {
-  std::string driver;  // "overlay2" or "vfs"
-  // overlay2: names below `layers_directory`, top first. When `idmap` is set, mount an idmapped detached clone of
-  // layers_directory and take the lower directories from it; upper and work are never idmapped (they hold host ids).
+  std::string driver;  // SnapshotDriver::name()
+  // overlay2, fuse-overlayfs: names below `layers_directory`, top first. When `idmap` is set, mount an idmapped
+  // detached clone of layers_directory and take the lower directories from it; upper and work are never idmapped (they
+  // hold host ids).
   std::string layers_directory;
   std::vector<std::string> lower;
   std::string upper;
@@ -83,6 +85,9 @@ class SnapshotDriver {
   virtual void prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) = 0;
   virtual bool exists(const SnapshotName& name) const = 0;
   virtual RootfsDescription describe(const SnapshotName& name) const = 0;
+  // For one start of the container: its root as a detached mount, for drivers whose root nobody else can mount from the
+  // description (fuse-overlayfs). Empty for the others. Whoever holds it keeps the program behind it alive.
+  virtual UniqueFd mount_root(const SnapshotName& name) const;
   // The whole merged root as a detached mount, for cp, export and diff of containers that do not run. (A running
   // container's root is /proc/<pid>/root.) Files show host ids. Two views, or a view beside the running container, must
   // not write at the same time: overlayfs calls that undefined.
@@ -105,8 +110,8 @@ class SnapshotDriver {
   virtual std::vector<Listed> list() const = 0;
 };
 
-// "overlay2" (also "overlay"), "vfs", or "" for the best that works on this data root. Error{unsupported} says why a
-// named driver cannot work here.
+// "overlay2" (also "overlay"), "fuse-overlayfs", "vfs", or "" for the best that works on this data root: in this order,
+// fuse-overlayfs only in a user namespace. Error{unsupported} says why a named driver cannot work here.
 std::unique_ptr<SnapshotDriver> make_snapshot_driver(std::string_view name, DataRoot& root, DocumentStore& documents,
                                                      LayerStore& layers);
 

@@ -22,32 +22,45 @@ class ChangeFinder {
   ChangeFinder(const IdShift& shift, ChangesForm form, const std::function<void(const TreeChange&)>& visit)
       : shift_(shift), form_(form), visit_(visit) {}
 
-  // `below` is nullptr where nothing lies below.
-  void directory(int top, const MergedDirectory* below, const std::string& prefix) {
+  // `below` is nullptr where nothing lies below. `replaced`: nothing of it is seen, except what is in `top` too.
+  void directory(int top, const MergedDirectory* below, const std::string& prefix, bool replaced = false) {
     if (parents_.size() > kMaxDepth)
       fail(ErrorKind::invalid_argument, "directories are nested deeper than {} at {}…", kMaxDepth,
            printable(prefix, 64));
     // Where everything is there, what is not there was deleted.
-    const bool complete = below != nullptr && (form_ == ChangesForm::copy || is_opaque(top));
+    const bool complete = below != nullptr && (replaced || hides_all_below(top));
     std::set<std::string> names;
-    for (auto& entry : kernel::read_directory(top)) names.insert(std::move(entry.name));
+    std::set<std::string> hidden;
+    for (auto& entry : kernel::read_directory(top)) {
+      if (form_ == ChangesForm::upper_with_files && entry.name.starts_with(kWhiteoutPrefix)) {
+        if (const auto name = hidden_by_file(entry.name)) names.insert(*hidden.emplace(*name).first);
+      } else {
+        names.insert(std::move(entry.name));
+      }
+    }
     if (complete)
       for (auto& name : below->list()) names.insert(std::move(name));
-    for (const std::string& name : names) one(top, below, name, prefix + name, complete);
+    for (const std::string& name : names) one(top, below, name, prefix + name, complete || hidden.contains(name));
   }
 
  private:
-  void one(int top, const MergedDirectory* below, const std::string& name, const std::string& path, bool complete) {
+  bool hides_all_below(int top) const {
+    if (form_ == ChangesForm::copy) return true;
+    return form_ == ChangesForm::upper ? has_opaque_attribute(top) : is_opaque(top);
+  }
+
+  // `replaced`: what is below the name is not seen.
+  void one(int top, const MergedDirectory* below, const std::string& name, const std::string& path, bool replaced) {
     const UniqueFd fd(::openat(top, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (!fd && errno != ENOENT) fail_errno("open {}", printable(path));
     TreeChange change{path, name, ChangeKind::deleted, false, top};
     const auto old = below != nullptr ? below->find(name) : std::nullopt;
     if (!fd) {
-      if (complete && old) emit(change);
+      if (replaced && old) emit(change);
       return;
     }
     const struct stat info = kernel::stat_fd(fd.get());
-    if (form_ == ChangesForm::upper && is_whiteout(info)) {
+    if (form_ != ChangesForm::copy && is_whiteout(info)) {
       if (old) emit(change);
       return;
     }
@@ -58,7 +71,7 @@ class ChangeFinder {
     const bool merges = old && S_ISDIR(old->info.st_mode);
     const auto next = merges ? below->descend(name) : std::nullopt;
     parents_.push_back({change, changed});
-    directory(fd.get(), next ? &*next : nullptr, path + "/");
+    directory(fd.get(), next ? &*next : nullptr, path + "/", replaced);
     parents_.pop_back();
   }
 
@@ -66,10 +79,12 @@ class ChangeFinder {
     const struct stat& was = old.info;
     const bool is_directory = S_ISDIR(info.st_mode);
     // overlayfs copies a file up when it is changed, but a directory also when something in it is.
-    if (form_ == ChangesForm::upper && !is_directory) return true;
+    if (form_ != ChangesForm::copy && !is_directory) return true;
     const kernel::Owner owner = shift_.to_archive(info.st_uid, info.st_gid);
     if (info.st_mode != was.st_mode || owner.uid != was.st_uid || owner.gid != was.st_gid) return true;
     if (S_ISLNK(info.st_mode)) return kernel::read_link(fd, "") != kernel::read_link(old.fd.get(), "");
+    // fuse-overlayfs does not give a directory its time back after copying something up into it.
+    if (form_ == ChangesForm::upper_with_files && is_directory) return false;
     if (info.st_mtim.tv_sec != was.st_mtim.tv_sec || info.st_mtim.tv_nsec != was.st_mtim.tv_nsec) return true;
     if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) return info.st_rdev != was.st_rdev;
     return S_ISREG(info.st_mode) && info.st_size != was.st_size;

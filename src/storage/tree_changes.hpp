@@ -1,8 +1,9 @@
 // What did a container change? Its own files against the layers below them.
 //
 // A visitor gets each change with the directory that holds it, parents before what is in them, names in order: docker
-// diff lists it, docker commit packs it. Two ways to keep changes: Upper (overlayfs: only what changed is there, with
-// whiteouts and opaque directories) and Copy (vfs: everything is there).
+// diff lists it, docker commit packs it. The ways to keep changes: upper (overlayfs: only what changed is there, with
+// whiteouts and opaque directories), upper_with_files (fuse-overlayfs: the same, and files may stand for both: see
+// whiteouts.hpp) and copy (vfs: everything is there).
 #pragma once
 
 #include <functional>
@@ -14,7 +15,7 @@
 
 namespace bryo::storage {
 
-enum class ChangesForm { upper, copy };
+enum class ChangesForm { upper, upper_with_files, copy };
 
 struct TreeChange {
   std::string path;  // "etc/passwd"

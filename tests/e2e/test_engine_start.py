@@ -238,8 +238,10 @@ def test_an_unknown_flag_is_refused_by_name(engine):
     assert shown.returncode != 0 and "no-such-flag" in shown.stderr
 
 
-@pytest.mark.parametrize("driver", ["overlay2", "vfs"])
-def test_storage_drivers(make_daemon, make_client, driver):
+@pytest.mark.parametrize("driver", ["overlay2", "fuse-overlayfs", "vfs"])
+def test_storage_drivers(make_daemon, make_client, engine, driver):
+    if driver == "fuse-overlayfs" and (engine.user or not Path("/usr/bin/fuse-overlayfs").exists() or not os.access("/dev/fuse", os.R_OK | os.W_OK)):
+        pytest.skip("fuse-overlayfs is not installed, or its device is for root only: see test_fuse_overlayfs.py")
     daemon = make_daemon(f"--storage-driver={driver}").start()
     docker = make_client(daemon)
     assert docker("info", "-f", "{{.Driver}}").out.strip() == driver

@@ -89,7 +89,7 @@ constexpr Option kTable[] = {
     {"image-store", 0, "image-store", K::text, set_image_store,
      "shared: all id maps see the same images (default); isolated: as dockerd"},
     {"storage-driver", 's', "storage-driver", K::text, [](O& o, S v) { o.engine.storage_driver = v; },
-     "Storage driver: overlay2, vfs"},
+     "Storage driver: overlay2, fuse-overlayfs, vfs"},
     {"storage-opt", 0, "storage-opts", K::list, set_storage_option, "Storage driver options"},
 
     {"insecure-registry", 0, "insecure-registries", K::list,

@@ -41,6 +41,33 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{} MiB", bytes / kMegabyte);
 }
 
+// What bryod takes instead of the kernel's overlay, and what would let it take something better.
+struct Substitute {
+  std::string consequence = "bryod will fall back to the storage driver vfs, which copies whole images";
+  std::string fix;
+};
+
+Substitute instead_of_overlay(const Host& host) {
+  constexpr const char* kDevice = "/dev/fuse";
+  Substitute out;
+  if (!ordinary(host)) return out;
+  const auto device = host.file(kDevice);
+  if (!host.find_program("fuse-overlayfs")) {
+    out.consequence += "; fuse-overlayfs, which does not, is not installed";
+    out.fix =
+        install_fix(host, "fuse-overlayfs", "fuse-overlayfs", "fuse-overlayfs", "fuse-overlayfs", "fuse-overlayfs");
+  } else if (!device) {
+    out.consequence += fmt::format("; fuse-overlayfs, which does not, needs {}", kDevice);
+    out.fix = modules_fix("fuse", "fuse");
+  } else if (!host.writable(kDevice)) {
+    out.consequence += fmt::format("; fuse-overlayfs, which does not, must be allowed to open {}", kDevice);
+    out.fix = fmt::format("sudo chmod 0666 {}", kDevice);
+  } else {
+    out.consequence = "bryod will use fuse-overlayfs, which is slower";
+  }
+  return out;
+}
+
 }  // namespace
 
 Finding check_data_filesystem(const Host& host) {
@@ -71,11 +98,13 @@ Finding check_mount_options(const Host& host) {
 
 Finding check_overlay(const Host& host) {
   const Outcome& outcome = host.attempt(Attempt::overlay);
+  const Substitute substitute = outcome.worked ? Substitute{} : instead_of_overlay(host);
+  std::string fix = outcome.number == ENODEV ? modules_fix("overlay", "overlay") : other_data_root(host);
+  if (!substitute.fix.empty()) fix += fmt::format("; or {}", substitute.fix);
   return by_attempt("overlay", outcome,
                     ordinary(host) ? "mounted one in a user namespace (userxattr), removed and replaced files in it"
                                    : "mounted one, removed and replaced files in it",
-                    State::warning, "bryod will fall back to the storage driver vfs, which copies whole images",
-                    outcome.number == ENODEV ? modules_fix("overlay", "overlay") : other_data_root(host));
+                    State::warning, substitute.consequence, std::move(fix));
 }
 
 Finding check_idmapped_overlay(const Host& host) {

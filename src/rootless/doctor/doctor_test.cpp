@@ -327,6 +327,20 @@ TEST_F(Doctor, Overlay) {
   EXPECT_THAT(check_overlay(host), says(State::warning, "vfs", "modprobe -a overlay"));
 }
 
+TEST_F(Doctor, FuseOverlayfsInsteadOfOverlay) {
+  host.refuse(Attempt::overlay, EINVAL);
+  EXPECT_THAT(check_overlay(host), says(State::warning, "is not installed", "apt-get install -y fuse-overlayfs"));
+  host.programs["fuse-overlayfs"] = "/usr/bin/fuse-overlayfs";
+  EXPECT_THAT(check_overlay(host), says(State::warning, "needs /dev/fuse", "modprobe -a fuse"));
+  host.files["/dev/fuse"] = {S_IFCHR | 0600, 0, false};
+  host.may_write = false;
+  EXPECT_THAT(check_overlay(host), says(State::warning, "allowed to open /dev/fuse", "sudo chmod 0666 /dev/fuse"));
+  host.may_write = true;
+  EXPECT_THAT(check_overlay(host), says(State::warning, "bryod will use fuse-overlayfs", "data-root"));
+  host.caller = Standing::host_root;
+  EXPECT_THAT(check_overlay(host), says(State::warning, "vfs", "data-root"));
+}
+
 TEST_F(Doctor, IdmappedLayers) {
   EXPECT_THAT(check_idmapped_overlay(host), is_beside_the_point());
   host.caller = Standing::host_root;

@@ -137,6 +137,14 @@ def test_a_container_writes_and_deletes_and_is_committed(daemon):
     assert changes(daemon, copy) == {}
 
 
+def test_what_a_running_container_has_not_closed_yet_is_committed(daemon):
+    box = daemon.run("busybox", "sh", "-c", "exec >/held; echo held; exec sleep 1000", wait=False, host_config={"Init": True})
+    wait_for(lambda: "/held" in changes(daemon, box), 10, "the file is there")
+    wait_for(lambda: sh(daemon, box, "stat -c %s /held") == "5\n", 10, "the container has written it")
+    daemon.api.post("/commit", {}, container=box, repo="held", pause=0)
+    assert daemon.output(daemon.run("held", "cat", "/held")) == "held\n"
+
+
 def test_another_user_of_a_container(daemon):
     box = sleeper(daemon)
     out = sh(daemon, box, "id -u; echo mine >/tmp/mine; stat -c %u /tmp/mine; ! echo no >/etc/passwd", User="1000")

@@ -33,7 +33,7 @@ where=log_path=$reports/report:log_exe_name=1
 passed=0 failed=0
 one() {
   # shellcheck disable=SC2086
-  if as_root env BRYO_BIN_DIR="$build/bin" TSAN_OPTIONS="$where:second_deadlock_stack=1" UBSAN_OPTIONS="$where:print_stacktrace=1:halt_on_error=1" \
+  if as_root env BRYO_BIN_DIR="$build/bin" TSAN_OPTIONS="$where:second_deadlock_stack=1:die_after_fork=0:suppressions=$here/tools/tsan.supp" UBSAN_OPTIONS="$where:print_stacktrace=1:halt_on_error=1" \
     ASAN_OPTIONS="$where:strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1" \
     $launch tests/run "$@" >"$build/run.log" 2>&1; then
     passed=$((passed + 1))

@@ -76,6 +76,7 @@ void Launcher::launch(Container& container) {
     set_up_network(*monitor, record, network);
     trace.done("network: interfaces");
     const auto started = monitor->start();
+    for (const std::string& text : started.warnings) log::warning("container {}: {}", record.id.substr(0, 12), text);
     const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
@@ -309,7 +310,6 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   options.default_seccomp = default_seccomp(inputs);
   const auto rootfs = to_rootfs_source(s_.snapshots->describe(s_.snapshot_of(record.id)));
   const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
-  for (const std::string& warning : plan.warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);
 
   monitor::StartRequest request;
   request.container_id = record.id;

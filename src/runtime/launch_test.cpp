@@ -1,6 +1,7 @@
 // Real containers, as root.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -215,6 +216,43 @@ TEST_F(LaunchTest, UserGroupsAndUmaskAreThoseOfTheSpec) {
   EXPECT_THAT(result.output, HasSubstr("Groups:\t1001 2000 3000"));
   EXPECT_THAT(result.output, HasSubstr("CapEff:\t0000000000000000"));
   EXPECT_THAT(result.output, HasSubstr("\n600\n"));
+}
+
+// The launcher's own groups; by default none of them gets into a container.
+TEST_F(LaunchTest, GroupsOfTheLauncherStayOnlyWithTheAnnotation) {
+  const std::vector<gid_t> before = [] {
+    std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
+    groups.resize(static_cast<std::size_t>(::getgroups(static_cast<int>(groups.size()), groups.data())));
+    return groups;
+  }();
+  const gid_t own[] = {77123};
+  ASSERT_EQ(::setgroups(1, own), 0);
+  oci::RuntimeSpec spec = shell_spec("grep Groups /proc/self/status; sleep 100");
+  spec.process->user = {.uid = 1000, .gid = 1000};
+  oci::RuntimeSpec keeping = spec;
+  keeping.annotations[std::string(kKeepGroupsAnnotation)] = "1";
+  for (const bool mapped : {false, true}) {
+    RootfsSource source = directory(root_);
+    if (mapped) {
+      map_ids(spec);
+      map_ids(keeping);
+      source.kind = RootfsSource::Kind::idmapped_directory;
+    }
+    const auto first_line = [&](const oci::RuntimeSpec& of) {
+      oci::RuntimeSpec once = of;
+      once.process->args.back() = "grep Groups /proc/self/status";
+      return run(once, source).output;
+    };
+    EXPECT_EQ(first_line(spec), "Groups:\t1000 \n");
+    // Outside the map a group is shown as nobody's.
+    EXPECT_EQ(first_line(keeping), mapped ? "Groups:\t65534 \n" : "Groups:\t77123 \n");
+    Launched launched(keeping, source);
+    launched.start();
+    oci::Process process = *keeping.process;
+    process.args = {"grep", "Groups", "/proc/self/status"};
+    EXPECT_EQ(exec(launched, keeping, process).output, mapped ? "Groups:\t65534 \n" : "Groups:\t77123 \n");
+  }
+  ASSERT_EQ(::setgroups(before.size(), before.data()), 0);
 }
 
 TEST_F(LaunchTest, SeccompFiltersAndNoNewPrivilegesAreOn) {

@@ -197,6 +197,7 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   check_restart(record.host_config);
   check_log(record.host_config, s_.options.default_log);
   check_resources(record.host_config, s_.limit_rules(), warnings);
+  check_kept_groups(record.host_config, s_.options.rootless.has_value());
   parse_port_map(record);
   if (record.config.stop_signal.empty() == false) parse_signal(record.config.stop_signal);
   if (!record.config.working_dir.empty() && !record.config.working_dir.starts_with('/'))

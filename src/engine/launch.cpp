@@ -76,6 +76,7 @@ void Launcher::launch(Container& container) {
     set_up_network(*monitor, record, network);
     trace.done("network: interfaces");
     const auto started = monitor->start();
+    for (const std::string& text : started.warnings) log::warning("container {}: {}", record.id.substr(0, 12), text);
     const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
@@ -113,15 +114,13 @@ ResolvedUser Launcher::user_of_image(const Record& record) const {
   const auto rootfs = s_.snapshots->describe(s_.snapshot_of(record.id));
   const auto passwd = read_from_layers(rootfs, "passwd");
   const auto group = passwd ? read_from_layers(rootfs, "group") : std::nullopt;
-  if (group)
-    return resolve_user_in(record.config.user, record.host_config.group_add.value_or(std::vector<std::string>{}),
-                           *passwd, *group);
+  if (group) return resolve_user_in(record.config.user, named_groups(record.host_config), *passwd, *group);
   const kernel::RootDirectory root(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
   return user_of(record, record.config.user, root);
 }
 
 ResolvedUser Launcher::user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const {
-  return resolve_user(user, record.host_config.group_add.value_or(std::vector<std::string>{}), root);
+  return resolve_user(user, named_groups(record.host_config), root);
 }
 
 std::string Launcher::shared_memory_of(const std::string& ipc_mode) {
@@ -309,7 +308,6 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   options.default_seccomp = default_seccomp(inputs);
   const auto rootfs = to_rootfs_source(s_.snapshots->describe(s_.snapshot_of(record.id)));
   const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
-  for (const std::string& warning : plan.warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);
 
   monitor::StartRequest request;
   request.container_id = record.id;

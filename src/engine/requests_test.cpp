@@ -168,6 +168,21 @@ TEST(Resources, ALimitWithoutItsControllerIsAnErrorThatNamesIt) {
   EXPECT_TRUE(warnings.empty());
 }
 
+TEST(Resources, UlimitsAboveWhatTheEngineMayGiveAreAWarning) {
+  const auto layout = kernel::CgroupLayout::parse("");
+  std::vector<std::string> warnings;
+  Resources resources;
+  resources.ulimits = {{.name = "nofile", .soft = 10, .hard = 20}, {.name = "core", .soft = 0, .hard = 0}};
+  check_resources(resources, {layout}, warnings);
+  EXPECT_TRUE(warnings.empty());
+  resources.ulimits = {{.name = "nofile", .soft = -1, .hard = -1}};  // nobody can have that: fs.nr_open
+  check_resources(resources, {layout}, warnings);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("--ulimit nofile: the hard limit unlimited is above")));
+  EXPECT_EQ(resources.ulimits->front().hard, -1) << "kept as asked for: the next engine may be given more";
+  resources.ulimits = {{.name = "bogus", .soft = 1, .hard = 1}};
+  EXPECT_THAT(message_of([&] { check_resources(resources, {layout}, warnings); }), HasSubstr("ulimit type: bogus"));
+}
+
 TEST(Resources, LimitsThatCannotBeKeptAreLeftOutAloudWhenThatIsAskedFor) {
   const auto layout = kernel::CgroupLayout::parse("31 23 0:28 / /cg/pids rw - cgroup cgroup rw,pids\n");
   LimitRules rules{layout};

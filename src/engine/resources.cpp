@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/rlimits.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -145,6 +146,27 @@ void leave_out(const LimitRules& rules, const std::string& problem, std::vector<
   warnings.push_back(problem + ". The limit is left out");
 }
 
+std::string limit_text(std::uint64_t value) { return value == UINT64_MAX ? "unlimited" : std::to_string(value); }
+
+// Monitors have the limits and the rights of this process, so what it may give is what they may give.
+void check_ulimits(const Resources& resources, std::vector<std::string>& warnings) {
+  if (!resources.ulimits) return;
+  for (const Ulimit& limit : *resources.ulimits) {
+    const auto resource = kernel::resource_number(limit.name);
+    if (!resource) fail(ErrorKind::invalid_argument, "invalid ulimit type: {}", printable(limit.name));
+    const auto hard = static_cast<std::uint64_t>(limit.hard);
+    const std::uint64_t most = kernel::attainable_limit(*resource, hard);
+    if (most == hard) continue;
+    const bool files_of_host = most > kernel::own_limits(*resource).hard;
+    warnings.push_back(fmt::format(
+        "--ulimit {}: the hard limit {} is above {}, the most that this engine may give, which the container gets. To "
+        "give more, raise {}",
+        limit.name, limit_text(hard), limit_text(most),
+        files_of_host ? "the sysctl fs.nr_open of the host"
+                      : "the hard limit of bryod itself (Limit… of its systemd unit, or limits.conf)"));
+  }
+}
+
 dev_t block_device(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) fail_errno("stat {}", printable(path));
@@ -203,6 +225,7 @@ void settle_limits(Resources& resources, const LimitRules& rules, std::vector<st
 void check_resources(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings) {
   check_memory(resources, warnings);
   check_cpu(resources);
+  check_ulimits(resources, warnings);
   settle_limits(resources, rules, warnings);
   if (resources.blkio_weight != 0 && (resources.blkio_weight < 10 || resources.blkio_weight > 1000))
     fail(ErrorKind::invalid_argument, "Range of blkio weight is from 10 to 1000");

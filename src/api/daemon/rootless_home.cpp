@@ -52,13 +52,15 @@ ids::User own_account() {
 
 }  // namespace
 
+// The user's supplementary groups stay: a container may ask for them (--group-add keep-groups), and without them the
+// engine could not read what the user can.
 void become_namespace_root(const std::string& exec_root, const std::vector<std::string>& arguments) {
   const pid_t other = survivor(exec_root);
   if (other > 0) {
     log::info("Joining the namespaces of containers that run already (process {})", other);
-    kernel::join_user_and_mount_namespace(other, false);
+    kernel::join_user_and_mount_namespace(other, true);
   } else {
-    rootless::become_root(rootless::maps_of(own_account(), ids::SubordinateIds()), {});
+    rootless::become_root(rootless::maps_of(own_account(), ids::SubordinateIds()), {.keep_groups = true});
   }
   kernel::execute_self_again(arguments);
 }

@@ -174,4 +174,11 @@ void Services::publish(const Record& record, std::string action, Labels more) {
   events.publish("container", std::move(action), record.id, std::move(more));
 }
 
+void Services::publish(Container& container, std::string action, Labels more) {
+  std::unique_lock lock(container.mutex);
+  const Record record = container.record;
+  lock.unlock();
+  publish(record, std::move(action), std::move(more));
+}
+
 }  // namespace bryo::engine

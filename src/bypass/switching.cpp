@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -40,7 +41,10 @@ int begin_connect(int socket, const Address& address) {
   return ::connect(socket, to, address.size) == 0 ? 0 : errno;
 }
 
-bool make_blocking(int socket) { return ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) & ~O_NONBLOCK) == 0; }
+bool make_blocking(int socket) {
+  int off = 0;
+  return ::ioctl(socket, FIONBIO, &off) == 0;
+}
 
 }  // namespace
 
@@ -139,8 +143,8 @@ UniqueFd Switching::double_of(const Connect& connect) {
 void Switching::exchange(const Connect& connect) {
   const bool again = connect.facts.network == host_.network();
   const auto otherwise = [&] { again ? connect.finish(ENETUNREACH) : connect.let_through(); };
-  const UniqueFd socket = double_of(connect);
-  const auto flags = socket ? kernel::descriptor_flags_of(connect.call.thread, connect.number) : std::optional<int>();
+  UniqueFd socket = double_of(connect);
+  const auto flags = socket ? callers_.descriptor_flags(connect.call.thread, connect.number) : std::optional<int>();
   if (!flags) {
     otherwise();
     return;
@@ -160,6 +164,8 @@ void Switching::exchange(const Connect& connect) {
     otherwise();
     return;
   }
+  // Before the answer: a close() of the caller's, which may be its next step, is the last one and does what it says.
+  socket.reset();
   // A blocking connect() of a socket that is connecting waits for that and looks at no address.
   if (error == EINPROGRESS && connect.facts.blocking)
     connect.let_through();

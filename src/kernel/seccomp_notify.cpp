@@ -115,10 +115,14 @@ bool read_memory_of(pid_t thread, std::uint64_t address, std::span<std::byte> in
   return ::process_vm_readv(thread, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(into.size());
 }
 
-std::optional<int> descriptor_flags_of(pid_t thread, int number) {
-  char path[64];
-  *fmt::format_to_n(path, sizeof path - 1, "/proc/{}/fdinfo/{}", thread, number).out = '\0';
-  const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
+UniqueFd open_descriptor_facts(pid_t thread) {
+  return UniqueFd(::open(fmt::format("/proc/{}/fdinfo", thread).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+std::optional<int> descriptor_flags(int facts, int number) {
+  char name[16];
+  *fmt::format_to_n(name, sizeof name - 1, "{}", number).out = '\0';
+  const UniqueFd file(::openat(facts, name, O_RDONLY | O_CLOEXEC));
   char text[256];
   const ssize_t size = file ? ::read(file.get(), text, sizeof text - 1) : -1;
   if (size <= 0) return std::nullopt;

@@ -53,8 +53,10 @@ UniqueFd open_thread(pid_t thread);
 UniqueFd copy_descriptor_of(int pidfd, int number, bool& gone);
 // Reads once; false when not all of it can be read.
 bool read_memory_of(pid_t thread, std::uint64_t address, std::span<std::byte> into);
-// The O_ flags of a thread's descriptor, O_CLOEXEC among them (proc_pid_fdinfo(5)); nullopt when there is none.
-std::optional<int> descriptor_flags_of(pid_t thread, int number);
+// Where the kernel tells about a thread's descriptors (proc_pid_fdinfo(5)). Empty when it has gone.
+UniqueFd open_descriptor_facts(pid_t thread);
+// The O_ flags of one of them, O_CLOEXEC among them; nullopt when there is none, or the thread has gone.
+std::optional<int> descriptor_flags(int facts, int number);
 // The numbers of its epoll(7) descriptors.
 std::vector<int> epoll_descriptors_of(pid_t thread);
 

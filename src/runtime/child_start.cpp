@@ -67,6 +67,12 @@ void enter_cgroups(ChildContext& context) noexcept {
 
 namespace {
 
+void enter_network(ChildContext& context) noexcept {
+  if (context.network < 0) return;
+  context.link.check(raw::setns(context.network, CLONE_NEWNET), {"enter the new network namespace"});
+  raw::close(context.network);
+}
+
 void become_namespace_root(ChildContext& context) noexcept {
   if (!context.become_root) return;
   if (!context.process->keep_groups) {
@@ -130,6 +136,7 @@ void wait_at_gate(ChildContext& context) noexcept {
 
 void run_container(ChildContext& context) noexcept {
   begin_child(context);
+  enter_network(context);
   enter_cgroups(context);
   run_early_steps(context);
   receive_mounts(context);

@@ -8,6 +8,8 @@
 
 #include "kernel/cgroups.hpp"
 #include "kernel/namespaces.hpp"
+#include "kernel/netns.hpp"
+#include "kernel/netns_maker.hpp"
 #include "kernel/rlimits.hpp"
 #include "runtime/test_support.hpp"
 
@@ -521,6 +523,31 @@ TEST_F(LaunchTest, CgroupsArePlacedAndShownReadOnly) {
   }
   for (int i = 0; i < 200 && !cgroup.remove(); ++i) ::usleep(5000);
   EXPECT_FALSE(cgroup.exists());
+}
+
+TEST_F(LaunchTest, ANetworkThatWasMadeAheadIsTheContainers) {
+  oci::RuntimeSpec spec = shell_spec("cat /sys/class/net/lo/flags; ls /sys/class/net");
+  kernel::NetnsMaker maker;
+  const UniqueFd network = maker.take();
+  Pipe pipe;
+  LaunchInputs inputs;
+  inputs.stdio = {-1, pipe.writer(), pipe.writer()};
+  inputs.network = network.get();
+  const LaunchPlan plan = make_plan(spec, facts(), directory(root_));
+  Container container = Container::begin(plan, inputs);
+  container.wait_created();
+  EXPECT_TRUE(kernel::same_netns(network.get(), container.network_namespace().get()));
+  container.start();
+  EXPECT_EQ(pipe.drain(), "0x9\nlo\n") << "up, loopback";
+  EXPECT_EQ(wait_for(container.pid()), 0);
+
+  map_ids(spec);
+  RootfsSource source = directory(root_);
+  source.kind = RootfsSource::Kind::idmapped_directory;
+  EXPECT_THROW(Container::begin(make_plan(spec, facts(), source), inputs), Error) << "somebody else would own it";
+  std::erase_if(spec.linux_->namespaces,
+                [](const auto& entry) { return entry.type == "user" || entry.type == "network"; });
+  EXPECT_THROW(Container::begin(make_plan(spec, facts(), directory(root_)), inputs), Error) << "it has the host's";
 }
 
 TEST_F(LaunchTest, IsBornInItsCgroupOfV2) {

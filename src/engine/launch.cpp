@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/strings.hpp"
 #include "engine/bypass.hpp"
+#include "engine/device_requests.hpp"
 #include "engine/log_options.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
@@ -292,7 +293,8 @@ kernel::CgroupLimits Launcher::limits_of_now(const Record& record) {
 }
 
 monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
-  const SpecInputs inputs = spec_inputs(record, network.with_bypass);
+  SpecInputs inputs = spec_inputs(record, network.with_bypass);
+  inputs.cdi = cdi_edits(record.host_config, s_.options.cdi_spec_dirs);
   for (const ResolvedMount& mount : record.mounts) {
     if (mount.point.type != "bind") continue;
     if (kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
@@ -315,6 +317,9 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   request.plan = runtime::serialize(plan);
   request.cgroup_path = inputs.cgroup_path;
   request.cgroup_limits = limits_of_now(record);
+  // No rules at all: everything is allowed.
+  if (auto& rules = request.cgroup_limits.devices; !rules.empty())
+    for (auto& rule : device_rules(inputs.cdi)) rules.push_back(std::move(rule));
   request.terminal = record.config.tty;
   request.open_stdin = record.config.open_stdin;
   request.stdin_once = record.config.stdin_once;

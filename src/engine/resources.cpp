@@ -281,8 +281,6 @@ void check_resources(Resources& resources, const LimitRules& rules, std::vector<
   settle_limits(resources, rules, warnings);
   if (resources.device_cgroup_rules)
     for (const std::string& rule : *resources.device_cgroup_rules) rule_of(rule);
-  if (resources.device_requests.is_array() && !resources.device_requests.get_array().empty())
-    fail(ErrorKind::invalid_argument, "could not select device driver: --gpus and device requests are not supported");
 }
 
 kernel::CgroupLimits cgroup_limits(const Resources& r) {

@@ -83,6 +83,7 @@ network::NetworkOptions network_options(const Options& options) {
     out.dns_relay = options.rootless->dns_relay;
     out.host_address = options.rootless->host_address;
     out.outside = options.rootless->outside;
+    out.outer_ports = options.rootless->outer_ports;
   }
   // Two engines on one host are told apart by their bridge (tests run several at once).
   if (out.bridge != "bryo0" && out.bridge != "none") out.tag = "bryo-" + out.bridge;

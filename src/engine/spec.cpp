@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "engine/bypass.hpp"
+#include "engine/device_requests.hpp"
 #include "engine/spec_parts.hpp"
 #include "engine/user_lookup.hpp"
 #include "kernel/capabilities.hpp"
@@ -299,6 +300,7 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
   }
   set_seccomp(linux_part, inputs, security, capabilities);
   keep_groups(spec, host);
+  apply_edits(inputs.cdi, inputs.rootless, spec);
   return spec;
 }
 

@@ -222,6 +222,27 @@ def test_keep_id(daemon, own, penguin):
     assert ids_of(daemon.state(container)["Pid"])[0] == penguin.uid
 
 
+@pytest.mark.parametrize("config", [{}, {"User": "1000:1000"}, {"User": "1000:1000", "userns": "keep-id:uid=1000,gid=1000"}])
+def test_idmap_is_the_map_where_the_user_has_a_place_in_it(daemon, own, penguin, config):
+    """The kernel would refuse to shift the directory's owners; the container's ids are chosen so that nothing needs shifting."""
+    container = daemon.run("busybox", "sh", "-c", "id -u; stat -c %u /own; touch /own/made", User=config.get("User", ""),
+                           host_config={"Binds": [f"{own}:/own:idmap"], "UsernsMode": config.get("userns", "")})
+    user = config.get("User", "0").partition(":")[0]
+    assert daemon.output(container).split() == [user, user]
+    assert os.stat(own / "made").st_uid == penguin.uid
+    assert daemon.api.raw("GET", daemon.api.path(f"/containers/{container}/archive", path="/own"))[0] == 200
+
+
+@pytest.mark.parametrize("bind, text", [("{own}:/own:idmap", "--userns=keep-id"), ("ids:/own", "Leave --userns out")])
+def test_idmap_that_the_kernel_refuses_says_why_and_what_to_do(daemon, own, bind, text):
+    with pytest.raises(ApiError) as refused:
+        daemon.api.post("/containers/create", {"Image": "busybox", "HostConfig": {"Binds": [bind.format(own=own)], "UsernsMode": "auto"}})
+    assert refused.value.status == 501
+    assert "cannot be shown with the ids of this container" in refused.value.message and "only root of the machine" in refused.value.message
+    assert text in refused.value.message
+    assert daemon.api.get("/containers/json", all=1) == []
+
+
 def test_a_copy_with_other_ids_is_made_once(daemon):
     options = {"UsernsMode": "keep-id:uid=777,gid=777"}
     before = daemon.log_text().count("with the ids of a container")

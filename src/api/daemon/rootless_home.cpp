@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "engine/rootlesskit_ports.hpp"
 #include "ids/accounts.hpp"
 #include "kernel/files.hpp"
 #include "kernel/paths.hpp"
@@ -72,7 +73,10 @@ RootlessHome::RootlessHome(const std::string& exec_root, rootless::UserNetworkOp
   facts_.cgroups = std::make_shared<rootless::CgroupHome>(exec_root);
   if (!kernel::owned_by_own_user_namespace(kOwnMounts)) kernel::enter_new_mount_namespace(MS_SLAVE);
   // rootlesskit, a container: somebody has made a network for us, and it is the only one that we can reach.
-  if (kernel::owned_by_own_user_namespace(kOwnNetwork)) return;
+  if (kernel::owned_by_own_user_namespace(kOwnNetwork)) {
+    facts_.outer_ports = engine::RootlesskitPorts::of_environment(exec_root + "/outer-ports.json");
+    return;
+  }
   connect();
   stopping_.reset(::eventfd(0, EFD_CLOEXEC));
   if (!stopping_) fail_errno("make an eventfd");

@@ -347,6 +347,24 @@ void Launcher::set_up_network(monitor::Monitor& monitor, const Record& record, N
   if (network.with_bypass) start_bypass(s_, hub_, record, network.bypass, netns.get());
 }
 
+void Launcher::replace_bypass(Container& container) {
+  std::shared_ptr<monitor::Monitor> monitor;
+  Record record;
+  int pid = 0;
+  {
+    std::lock_guard lock(container.mutex);
+    if (!container.monitor || !container.bypass) return;
+    monitor = container.monitor;
+    record = container.record;
+    pid = container.process.pid;
+  }
+  log::warning("container {}: its bypass helper is gone; starting another", record.id);
+  bypass::Link link = bypass::Link::make();
+  const UniqueFd netns = kernel::open_trusted(fmt::format("/proc/{}/ns/net", pid), O_RDONLY);
+  start_bypass(s_, hub_, record, link, netns.get());
+  monitor->use_bypass(std::move(link.ours));
+}
+
 void Launcher::give_pending(Container& container, monitor::Monitor& monitor) {
   std::lock_guard lock(container.mutex);
   for (PendingAttach& client : container.pending) {

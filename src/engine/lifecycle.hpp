@@ -48,6 +48,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void on_exit(const std::string& container_id, const monitor::ExitInfo& info) override;
   void on_exec_exit(const std::string& container_id, const std::string& exec_id, int code) override;
   void on_lost(const std::string& container_id, const std::string& reason) override;
+  void on_bypass_lost(const std::string& container_id) override;
 
   void run(const ContainerPtr& container);
   void start_failed(Container& container, const Error& error);

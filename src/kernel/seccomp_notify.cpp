@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -47,6 +48,12 @@ std::optional<pid_t> process_of(pid_t thread) {
   return std::nullopt;
 }
 
+std::uint64_t ask_cookie(int socket, int option) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return ::getsockopt(socket, SOL_SOCKET, option, &cookie, &size) == 0 ? cookie : 0;
+}
+
 }  // namespace
 
 SeccompListener::SeccompListener(UniqueFd fd) : fd_(std::move(fd)) {
@@ -54,16 +61,22 @@ SeccompListener::SeccompListener(UniqueFd fd) : fd_(std::move(fd)) {
   ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
-std::optional<HeldCall> SeccompListener::receive() {
-  seccomp_notif held{};
-  while (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &held) != 0) {
-    if (errno == ENOENT) return std::nullopt;
-    if (errno != EINTR) fail_errno("receive a held system call");
-    held = {};
-  }
+HeldCall read_held(const HeldRecord& record) {
+  static_assert(sizeof(HeldRecord) == sizeof(seccomp_notif));
+  const auto held = std::bit_cast<seccomp_notif>(record);
   HeldCall out{held.id, static_cast<pid_t>(held.pid), held.data.arch, held.data.nr, {}};
   for (std::size_t i = 0; i < out.arguments.size(); ++i) out.arguments[i] = held.data.args[i];
   return out;
+}
+
+std::optional<HeldCall> SeccompListener::receive(HeldRecord& into) {
+  into = {};
+  while (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &into) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    if (errno != EINTR) fail_errno("receive a held system call");
+    into = {};
+  }
+  return read_held(into);
 }
 
 bool SeccompListener::alive(const HeldCall& call) const {
@@ -158,10 +171,8 @@ EpollAnswer epoll_watches(pid_t thread, int epoll, int number) {
   return EpollAnswer::registered;
 }
 
-std::uint64_t network_of_socket(int socket) {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  return ::getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
-}
+std::uint64_t network_of_socket(int socket) { return ask_cookie(socket, SO_NETNS_COOKIE); }
+
+std::uint64_t cookie_of_socket(int socket) { return ask_cookie(socket, SO_COOKIE); }
 
 }  // namespace bryo::kernel

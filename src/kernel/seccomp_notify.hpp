@@ -24,13 +24,20 @@ struct HeldCall {
   std::array<std::uint64_t, 6> arguments{};
 };
 
+// A held call as the kernel writes it down (struct seccomp_notif). It may lie in memory that outlives the process which
+// receives it: the kernel counts a call as received only when it has been written there.
+struct alignas(8) HeldRecord {
+  std::array<std::byte, 80> bytes{};
+};
+HeldCall read_held(const HeldRecord& record);
+
 class SeccompListener {
  public:
   explicit SeccompListener(UniqueFd fd);
 
   int get() const { return fd_.get(); }
   // The next call; waits for one. nullopt: who made it has gone.
-  std::optional<HeldCall> receive();
+  std::optional<HeldCall> receive(HeldRecord& into);
   // Whether this call still waits for its answer.
   bool alive(const HeldCall& call) const;
   // The answers. Whoever has been killed meanwhile needs none: that is no error.
@@ -67,5 +74,7 @@ EpollAnswer epoll_watches(pid_t thread, int epoll, int number);
 
 // The network namespace that a socket belongs to, as a number (SO_NETNS_COOKIE, Linux 5.14); 0 when it is no socket.
 std::uint64_t network_of_socket(int socket);
+// What no other socket of this machine has or had (SO_COOKIE); 0 when it is no socket.
+std::uint64_t cookie_of_socket(int socket);
 
 }  // namespace bryo::kernel

@@ -147,8 +147,7 @@ void Engine::container_detached(std::string_view ref) {
 void Engine::container_resize(std::string_view ref, unsigned rows, unsigned columns) {
   const auto container = impl_->find(ref);
   resize(container, rows, columns);
-  impl_->s.publish(*container, "resize",
-                   {{"height", std::to_string(rows)}, {"width", std::to_string(columns)}});
+  impl_->s.publish(*container, "resize", {{"height", std::to_string(rows)}, {"width", std::to_string(columns)}});
 }
 UniqueFd Engine::container_stats(std::string_view ref, bool stream, bool one_shot) {
   return open_stats(impl_->s, impl_->find(ref), stream, one_shot);

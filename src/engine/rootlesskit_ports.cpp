@@ -185,6 +185,14 @@ void RootlesskitPorts::remove_one(const std::string& key) {
   if (ours_.erase(key) != 0) remember();
 }
 
+void RootlesskitPorts::close(const PublishedPort& port) noexcept {
+  try {
+    remove_one(key_of(port));
+  } catch (const Error& error) {
+    log::warning("port {} stays open on the host: {}", port.host_port, error.message());
+  }
+}
+
 void RootlesskitPorts::add(const std::vector<PublishedPort>& ports) {
   const std::lock_guard lock(mutex_);
   if (driver().protocols.empty()) {
@@ -196,7 +204,7 @@ void RootlesskitPorts::add(const std::vector<PublishedPort>& ports) {
     try {
       add_one(ports[i]);
     } catch (...) {
-      for (std::size_t before = 0; before < i; ++before) remove_one(key_of(ports[before]));
+      for (std::size_t before = 0; before < i; ++before) close(ports[before]);
       throw;
     }
   }
@@ -204,13 +212,7 @@ void RootlesskitPorts::add(const std::vector<PublishedPort>& ports) {
 
 void RootlesskitPorts::remove(const std::vector<PublishedPort>& ports) noexcept {
   const std::lock_guard lock(mutex_);
-  for (const PublishedPort& port : ports) {
-    try {
-      remove_one(key_of(port));
-    } catch (const Error& error) {
-      log::warning("port {} stays open on the host: {}", port.host_port, error.message());
-    }
-  }
+  for (const PublishedPort& port : ports) close(port);
 }
 
 void RootlesskitPorts::settle(const std::vector<PublishedPort>& ports) noexcept {

@@ -36,6 +36,7 @@ class RootlesskitPorts : public network::OuterPorts {
   std::string call(std::string_view method, std::string_view path, std::string_view body);
   void add_one(const network::PublishedPort& port);
   void remove_one(const std::string& key);
+  void close(const network::PublishedPort& port) noexcept;
   void recall();
   void remember() const;
 

@@ -147,6 +147,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   if (info.oom_killed) s_.publish(record, "oom");
   s_.publish(record, "die", {{"exitCode", std::to_string(info.code)}});
   publish_endpoints(endpoints, "disconnect");
+  publish_volumes(record, "unmount");
   if (went_down) went_down(container);
   if (restart) schedule_restart(container);
   answer_waiters(*container, {info.code, std::nullopt}, false);

@@ -35,7 +35,8 @@ class RuntimeLauncher final : public Launcher {
     uid_map_ = plan_->maps.uid;
     adjust(plan_->process, stdio);
     descriptors_ = std::move(plan_descriptors);
-    container_.emplace(runtime::Container::begin(*plan_, {stdio, cgroup, descriptors_, {}, -1, false, on_listener_}));
+    container_.emplace(runtime::Container::begin(
+        *plan_, {.stdio = stdio, .cgroup = cgroup, .descriptors = descriptors_, .on_listener = on_listener_}));
     return container_->pid();
   }
 

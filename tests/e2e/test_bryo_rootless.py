@@ -585,3 +585,58 @@ def test_bryod_runs_under_it_and_under_rootlesskit(start, penguin, data, busybox
     assert [pid for pid in children(rootless.pid) if "usernet" in Path(f"/proc/{pid}/comm").read_text()] == []
     rootless.process.terminate()
     rootless.wait(30)
+
+
+def engine_of(rootless):
+    return next(pid for pid in children(rootless.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == "bryod")
+
+
+SERVE = "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80; done"
+
+
+@pytest.mark.parametrize("program", [BRYO_ROOTLESS, ROOTLESSKIT])
+def test_ports_of_bryod_are_published_on_the_host(start, penguin, data, busybox, outside_address, program):
+    """Through the API of what it runs in, as rootlesskit-docker-proxy does for dockerd; what a killed engine had is put right by the next."""
+    gate = penguin.runtime / "gate"
+    gate.touch()
+    line = f"while sleep 0.1; do if [ -e {gate} ]; then {BIN}/bryod --data-root {data} || true; fi; done"
+    rootless = start("--net=slirp4netns", "--copy-up=/etc", "--copy-up=/run", "--disable-host-loopback", "--port-driver=builtin",
+                     "-p", "127.0.0.1:8099:99/tcp", "sh", "-c", line, program=program).wait_running()
+
+    def outer():
+        return sorted(f"{port['spec']['proto']} {port['spec']['parentIP']}:{port['spec']['parentPort']}" for port in json.loads(f"[{','.join(rootless.ctl('list-ports', '--json').stdout.splitlines())}]"))
+
+    def answers(port):
+        return b"hello" in ask(outside_address, port, b"GET / HTTP/1.0\r\n\r\n")
+
+    own = outer()
+    assert own == ["tcp 127.0.0.1:8099"]
+    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
+    assert docker(penguin, "load", "-i", busybox).returncode == 0
+    for name, port in (("web", 8080), ("other", 8081)):
+        made = docker(penguin, "run", "-d", "--name", name, "-p", f"{port}:80", "busybox", "sh", "-c", SERVE)
+        assert made.returncode == 0, made.stderr
+        wait_for(lambda: answers(port), what=f"port {port} on the host")
+    assert {"tcp4 0.0.0.0:8080", "tcp4 0.0.0.0:8081"} <= set(outer())
+    taken = docker(penguin, "run", "--rm", "-p", "127.0.0.1:8099:80", "busybox", "true")
+    assert taken.returncode == 125 and "8099" in taken.stderr, taken.stderr
+
+    assert docker(penguin, "rm", "-f", "other").returncode == 0
+    assert not any("8081" in port for port in outer())
+
+    # Killed, and a container ends before the next one comes.
+    gate.unlink()
+    web = int(docker(penguin, "inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    engine = engine_of(rootless)
+    os.kill(engine, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{engine}").exists())
+    assert any("8080" in port for port in outer()) and answers(8080), "the container goes on"
+    os.kill(web, signal.SIGKILL)
+    wait_for(lambda: not alive(web))
+    gate.touch()
+    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
+    wait_for(lambda: outer() == own, what="the port of the ended container is closed, and nobody else's")
+    gate.unlink()
+    os.kill(engine_of(rootless), signal.SIGTERM)
+    rootless.process.terminate()
+    rootless.wait(30)

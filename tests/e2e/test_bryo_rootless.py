@@ -384,10 +384,10 @@ def test_name_server_file_is_written_into_a_copy_of_etc(run, kind):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_host_is_reached_and_its_loopback_only_when_open(run, server, outside_address, kind):
-    running = subprocess.Popen(server("tcp", 7007))
-    ask_inside = "import socket; s = socket.create_connection(('{}', 7007), 3); s.send(b'x'); print(s.recv(100))"
+    running = subprocess.Popen(server("tcp", 7017))
+    ask_inside = "import socket; s = socket.create_connection(('{}', 7017), 3); s.send(b'x'); print(s.recv(100))"
     try:
-        wait_for(lambda: ask("127.0.0.1", 7007))
+        wait_for(lambda: ask("127.0.0.1", 7017))
         inside = run(f"--net={kind}", "--disable-host-loopback", "python3", "-c", ask_inside.format(outside_address))
         assert inside.returncode == 0, inside.stderr
         assert run(f"--net={kind}", "python3", "-c", ask_inside.format("10.0.2.2")).returncode == 0

@@ -61,7 +61,13 @@ class Server {
     else if ((event.events & EPOLLIN) != 0)
       take_call(*listener);
     else
-      listeners_.remove_if([&](const Listener& other) { return &other == listener; });  // its processes are gone
+      drop(*listener);  // its processes are gone
+  }
+
+  void drop(Listener& listener) {
+    // Closing is not enough: the monitor has a copy, and epoll would go on telling.
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.get(), nullptr);
+    listeners_.remove_if([&](const Listener& other) { return &other == &listener; });
   }
 
   void take_message() {

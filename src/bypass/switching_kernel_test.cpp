@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "bypass/journal.hpp"
 #include "bypass/link.hpp"
@@ -287,6 +288,25 @@ TEST_P(Bypass, BlockingConnectEndsInTheHostsNetwork) {
               return outcome(dial(fd, std::string("::ffff:") + kHost), fd);
             }),
             std::string("0 ::ffff:") + kHost);
+}
+
+// As the monitor does.
+TEST_P(Bypass, AListenerThatSomebodyElseHoldsTooIsForgotten) {
+  std::vector<UniqueFd> held;
+  for (int i = 0; i < 5; ++i) {
+    UniqueFd listener;
+    Program program = begin(
+        [] {
+          const int fd = tcp();
+          return outcome(dial(fd, kHost), fd);
+        },
+        listener);
+    send_listener(link_.ours.get(), listener.get());
+    held.push_back(std::move(listener));
+    EXPECT_EQ(program.finish(), std::string("0 ") + kHost);
+    ::usleep(20'000);  // the helper hears of the end
+  }
+  EXPECT_EQ(::waitpid(helper_, nullptr, WNOHANG), 0) << "the helper has ended";
 }
 
 // A helper that is killed leaves a journal; whoever has the memory, too, settles it.

@@ -82,8 +82,8 @@ void BypassStandby::lose() {
   loop_.remove(link_.get(), *this);
   link_.reset();
   for (Held& held : held_) {
-    loop_.change(held.listener.get(), EPOLLIN, held);
     try {
+      loop_.change(held.listener.get(), EPOLLIN, held);
       journal_->settle(held.listener);
     } catch (const Error&) {
       // The kernel knows nothing of that call any more.

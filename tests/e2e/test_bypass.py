@@ -122,7 +122,7 @@ def container_with_dial(daemon, *command):
 
 
 def local_address(daemon, container, other):
-    return daemon.exec(container, "/dial", "tcp", other.here, str(PORT))[1].strip()
+    return "".join(daemon.exec(container, "/dial", "tcp", other.here, str(PORT))[1:]).strip()
 
 
 @pytest.mark.bryo_only
@@ -138,6 +138,26 @@ def test_a_helper_that_is_killed_at_work_is_replaced(rootless, other):
         assert processes("bryo-bypass") == [last], "no more than one"
         wait_for(lambda: not rootless.state(container)["Running"], 90, "every connect() has got its answer")
         assert rootless.state(container)["ExitCode"] == 0, rootless.output(container)
+
+
+def descriptors():
+    """Of the helper and of the container's monitor."""
+    return {name: sorted(os.readlink(file).partition("[")[0] for pid in processes(name) for file in Path(f"/proc/{pid}/fd").iterdir()) for name in ("bryo-bypass", "bryo-monitor")}
+
+
+@pytest.mark.bryo_only
+def test_what_an_exec_needed_is_given_back(rootless, other):
+    with Listener(other.here):
+        container = container_with_dial(rootless, "sleep", "100")
+        assert local_address(rootless, container, other) == f"local {other.here}"
+        time.sleep(3)  # the helper forgets callers after a while of nothing
+        before = descriptors()
+        for _ in range(10):
+            assert local_address(rootless, container, other) == f"local {other.here}"
+        wait_for(lambda: descriptors() == before, 10, f"the same descriptors as before: {before}")
+        kill(helper())
+        wait_for(lambda: local_address(rootless, container, other) == f"local {other.here}", 10, "another works")
+        wait_for(lambda: descriptors() == before, 10, f"the same descriptors as before: {before}")
 
 
 @pytest.mark.bryo_only

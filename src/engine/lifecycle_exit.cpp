@@ -124,7 +124,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     std::lock_guard lock(container->mutex);
     if (!container->is_up()) return;
     keep = container->restart_requested;
-    monitor = std::move(container->monitor);
+    monitor = container->monitor;
     if (std::chrono::steady_clock::now() - container->up_since > kLongRun) container->restart_delay = milliseconds(100);
     container->record.exit_code = info.code;
     container->record.oom_killed = info.oom_killed;
@@ -141,6 +141,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     container->process = {};
     endpoints = std::exchange(container->endpoints, {});
     container->ports.clear();
+    container->monitor.reset();  // not before: what is up has one
     container->change(Status::exited);
   }
   s_.logs.finish(record.id);

@@ -61,10 +61,15 @@ struct Services {
   // Registries, and containers with --network host: in the host's network namespace, which without root is not ours.
   // Returns when `errand` has; throws what it throws.
   void on_host_network(const std::function<void()>& errand) const;
+  // The place of our cgroups, made again when somebody has ended it.
+  void keep_cgroups() const;
+  // What the host of now can limit.
   LimitRules limit_rules() const;
   // Why there is no such cgroup controller for containers, and what changes that; "" = no cgroups at all.
   std::string cgroup_remedy(std::string_view controller) const;
   void publish(const Record& record, std::string action, Labels more = {});
+  // Takes the container's lock for a moment.
+  void publish(Container& container, std::string action, Labels more = {});
 
   Options options;
   mutable std::mutex options_mutex;  // what reload() changes: debug, labels

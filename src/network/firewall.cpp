@@ -75,15 +75,36 @@ struct Firewall::Impl {
     try {
       load_owned_if_possible();
     } catch (const Error& error) {
-      if (!layout.transparent || (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::unsupported))
-        throw;
-      log::warning(
-          "published ports show the bridge's address to containers instead of the client's: {} (does this "
-          "kernel have the module nft_socket? `sudo modprobe nft_socket`, then start the engine again)",
-          error.message());
+      if (!is_missing_part(error)) throw;
+      if (!layout.transparent) throw_with_remedy(error);
       layout.transparent = false;
-      load_owned_if_possible();
+      load_without_addresses(error);
     }
+  }
+
+  // Where the part that is missing is the one that only the clients' addresses need.
+  void load_without_addresses(const Error& first) {
+    try {
+      load_owned_if_possible();
+    } catch (const Error& error) {
+      if (!is_missing_part(error)) throw;
+      throw_with_remedy(error);
+    }
+    log::warning(
+        "published ports show the bridge's address to containers instead of the client's: {} (does this "
+        "kernel have the module nft_socket? `sudo modprobe nft_socket`, then start the engine again)",
+        first.message());
+  }
+
+  static bool is_missing_part(const Error& error) {
+    return error.kind() == ErrorKind::not_found || error.kind() == ErrorKind::unsupported;
+  }
+
+  [[noreturn]] static void throw_with_remedy(const Error& error) {
+    fail(error.kind(),
+         "{}: the kernel lacks a part of nf_tables, which bridge networks need: `sudo modprobe -a nf_tables "
+         "nft_chain_nat nft_ct nft_nat nft_masq nft_fib_inet`, or do without them: bryod --bridge=none",
+         error.message());
   }
 
   void load_owned_if_possible() {

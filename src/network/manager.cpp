@@ -80,17 +80,19 @@ void NetworkManager::Impl::load() {
   plan_bypass();
 }
 
+// It has a bridge, so whoever wants no bridge does not get this network of itself either.
 void NetworkManager::Impl::plan_bypass() {
+  const bool wanted = options.bypass && options.bridge != "none";
   const NetworkState* stored = table.lookup(kBypass);
   const bool ours = stored != nullptr && stored->config.driver == kBypass;
-  if (options.bypass && stored == nullptr) {
+  if (wanted && stored == nullptr) {
     NetworkCreate request;
     request.name = kBypass;
     request.driver = kBypass;
     const NetworkConfig config = table.plan(request, bridges.host_routes());
     store.put(config.id, json::encode(config));
     table.add(config).ready = true;
-  } else if (!options.bypass && ours) {
+  } else if (!wanted && ours) {
     table.erase(std::string(stored->config.id));
   }
 }

@@ -53,7 +53,7 @@ class CgroupHome {
   // A new daemon cannot be started in its unit while containers live: their cgroups are below the unit's own, which may
   // then hold no process (systemd before 254 starts a service's process nowhere else).
   bool blocks_its_unit() const { return blocks_its_unit_; }
-  // Before a container starts: makes the scope again when somebody has ended it.
+  // Before the layout is asked and before a container starts: makes the scope again when somebody has ended it.
   void keep();
 
  private:

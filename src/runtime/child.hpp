@@ -67,6 +67,8 @@ struct ChildContext {
   // Where the root is attached for them; nullptr = over "/".
   const char* root_path = nullptr;
   bool no_pivot = false;
+  // The new network namespace, where the launcher has made it; -1 = clone() did.
+  int network = -1;
   // CLONE_* made by unshare once the child is in its cgroups.
   int late_namespaces = 0;
 

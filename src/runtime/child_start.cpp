@@ -67,12 +67,20 @@ void enter_cgroups(ChildContext& context) noexcept {
 
 namespace {
 
+void enter_network(ChildContext& context) noexcept {
+  if (context.network < 0) return;
+  context.link.check(raw::setns(context.network, CLONE_NEWNET), {"enter the new network namespace"});
+  raw::close(context.network);
+}
+
 void become_namespace_root(ChildContext& context) noexcept {
   if (!context.become_root) return;
-  // EPERM: the namespace denies it, as one made without rights does (CVE-2014-8989).
-  const int groups = raw::setgroups(0, nullptr);
-  context.may_set_groups = groups != -EPERM;
-  if (context.may_set_groups) context.link.check(groups, {"setgroups in the user namespace"});
+  if (!context.process->keep_groups) {
+    // EPERM: the namespace denies it, as one made without rights does (CVE-2014-8989).
+    const int groups = raw::setgroups(0, nullptr);
+    context.may_set_groups = groups != -EPERM;
+    if (context.may_set_groups) context.link.check(groups, {"setgroups in the user namespace"});
+  }
   context.link.check(raw::setresgid(0), {"become group 0 of the user namespace"});
   context.link.check(raw::setresuid(0), {"become user 0 of the user namespace"});
   // The kernel makes processes that change ids dumpable as fs.suid_dumpable says.
@@ -128,6 +136,7 @@ void wait_at_gate(ChildContext& context) noexcept {
 
 void run_container(ChildContext& context) noexcept {
   begin_child(context);
+  enter_network(context);
   enter_cgroups(context);
   run_early_steps(context);
   receive_mounts(context);

@@ -37,7 +37,7 @@ void raise_loopback(ChildContext& context) noexcept {
   struct ifreq request = {};
   std::memcpy(request.ifr_name, "lo", 3);
   long result = raw::call(SYS_ioctl, fd, SIOCGIFFLAGS, &request);
-  if (result == 0) {
+  if (result == 0 && (request.ifr_flags & IFF_UP) == 0) {
     request.ifr_flags |= IFF_UP;
     result = raw::call(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
   }

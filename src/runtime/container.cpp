@@ -214,6 +214,9 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   if (plan.process.seccomp.notifies() && !state->gate_elsewhere && !inputs.on_listener)
     fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
 
+  if (inputs.network >= 0 && (!plan.creates(Namespace::network) || plan.find(Namespace::user) != nullptr))
+    fail(ErrorKind::invalid_argument, "launch: no place for a network namespace that was made ahead");
+
   LinkPair pair;
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
   const Joins joins(plan, inputs.descriptors);
@@ -227,6 +230,8 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   context.become_root = maps_root(plan.maps);
   context.may_set_groups = context.become_root || may_set_groups_here();
   context.clone_flags = new_namespaces(plan, false);
+  context.network = inputs.network;
+  if (inputs.network >= 0) context.clone_flags &= ~static_cast<unsigned long>(CLONE_NEWNET);
   context.late_namespaces = static_cast<int>(new_namespaces(plan, true));
   context.joins = joins.list();
   context.gate_listener = inputs.gate_listener;
@@ -234,6 +239,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   if (inputs.hooks != nullptr) child_inputs.take_hooks(*inputs.hooks);
   for (const auto& join : joins.list()) child_inputs.keep(join.fd);
   if (inputs.gate_listener >= 0) child_inputs.keep(inputs.gate_listener);
+  if (inputs.network >= 0) child_inputs.keep(inputs.network);
   child_inputs.keep(pair.child.get());
   for (std::string& warning : child_inputs.warnings()) state->warnings.push_back(std::move(warning));
 

@@ -56,6 +56,9 @@ struct LaunchInputs {
   // A listening SOCK_SEQPACKET or SOCK_STREAM socket on which the child waits for open_gate() instead of start(): for
   // launchers that end between create and start. -1: start() opens the gate.
   int gate_listener = -1;
+  // A network namespace that was made ahead, its loopback interface up: the child enters it where the plan says a new
+  // one. Only for plans without a user namespace, which would have to own it. -1: the child makes its own.
+  int network = -1;
   // start() is going to follow wait_created() at once: the child does not wait for the launcher at the gate.
   bool gate_open = false;
   // Needed by plans whose filter notifies, unless the gate is elsewhere.

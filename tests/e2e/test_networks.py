@@ -340,7 +340,6 @@ def test_bip_and_address_pools(make_daemon, make_client, shared_daemon):
     shared_daemon.start()
 
 
-@pytest.mark.needs_root("without it there is the network bypass, too")
 def test_a_daemon_without_a_default_bridge(make_daemon, shared_daemon):
     daemon = make_daemon("--bridge=none").start()
     assert sorted(n["Name"] for n in daemon.api.get("/networks")) == ["host", "none"]

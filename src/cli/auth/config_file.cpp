@@ -1,10 +1,7 @@
 #include "cli/auth/config_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -12,10 +9,10 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
-#include "base/unique_fd.hpp"
 #include "cli/auth/base64.hpp"
 #include "cli/auth/credential_helper.hpp"
 #include "cli/auth/reference.hpp"
+#include "cli/files/disk.hpp"
 #include "cli/format/json_text.hpp"
 #include "cli/options/value_files.hpp"
 
@@ -52,15 +49,6 @@ Credentials from_entry(const json::Object& entry) {
     }
   }
   return out;
-}
-
-void write_all(int fd, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t sent = ::write(fd, text.data(), text.size());
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) fail_errno("write {}", path);
-    text.remove_prefix(static_cast<std::size_t>(sent));
-  }
 }
 
 }  // namespace
@@ -161,20 +149,10 @@ bool ConfigFile::erase(const std::string& registry) {
   return true;
 }
 
-// A new file, renamed over the old one: a reader sees one or the other, and nobody else can read the passwords.
 void ConfigFile::write() const {
   if (::mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST) fail_errno("make {}", directory_);
-  std::string name = path() + ".XXXXXX";
-  const UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
-  if (!fd) fail_errno("make a file beside {}", path());
-  try {
-    write_all(fd.get(), indented_json(fields_, "\t") + "\n", name);
-    if (::fsync(fd.get()) != 0) fail_errno("write {}", name);
-    if (::rename(name.c_str(), path().c_str()) != 0) fail_errno("rename {} to {}", name, path());
-  } catch (const Error&) {
-    ::unlink(name.c_str());
-    throw;
-  }
+  // Nobody else can read the passwords.
+  write_whole_file(path(), indented_json(fields_, "\t") + "\n", 0600);
 }
 
 }  // namespace bryo::cli

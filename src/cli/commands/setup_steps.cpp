@@ -7,8 +7,8 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "cli/files/disk.hpp"
 #include "cli/format/escape.hpp"
-#include "cli/setup/disk.hpp"
 #include "cli/setup/run.hpp"
 #include "cli/setup/service.hpp"
 

@@ -7,8 +7,8 @@
 #include "cli/commands/helpers.hpp"
 #include "cli/commands/setup_steps.hpp"
 #include "cli/commands/values.hpp"
+#include "cli/files/disk.hpp"
 #include "cli/format/escape.hpp"
-#include "cli/setup/disk.hpp"
 #include "cli/setup/run.hpp"
 #include "cli/setup/service.hpp"
 

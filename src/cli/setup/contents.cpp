@@ -8,7 +8,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/strings.hpp"
-#include "cli/setup/disk.hpp"
+#include "cli/files/disk.hpp"
 #include "cli/setup/units.hpp"
 
 namespace bryo::cli {

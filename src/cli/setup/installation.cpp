@@ -5,7 +5,7 @@
 #include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/strings.hpp"
-#include "cli/setup/disk.hpp"
+#include "cli/files/disk.hpp"
 
 namespace bryo::cli {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/json.hpp"
-#include "cli/setup/disk.hpp"
+#include "cli/files/disk.hpp"
 
 namespace bryo::json {
 

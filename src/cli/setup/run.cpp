@@ -10,7 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
-#include "cli/setup/disk.hpp"
+#include "cli/files/disk.hpp"
 
 extern char** environ;
 

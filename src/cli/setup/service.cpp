@@ -12,7 +12,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "base/unique_fd.hpp"
-#include "cli/setup/disk.hpp"
+#include "cli/files/disk.hpp"
 #include "cli/setup/run.hpp"
 
 namespace bryo::cli {

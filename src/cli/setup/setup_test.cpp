@@ -8,8 +8,8 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "cli/files/disk.hpp"
 #include "cli/setup/contents.hpp"
-#include "cli/setup/disk.hpp"
 #include "cli/setup/installation.hpp"
 #include "cli/setup/places.hpp"
 #include "cli/setup/run.hpp"

@@ -118,6 +118,7 @@ int restore_command(const Context& context, std::span<const std::string> words) 
   request.bundle = arguments.value("bundle", ".");
   request.pid_file = arguments.value("pid-file");
   request.detach = arguments.has("detach");
+  request.by_criu = true;
   const CriuPlaces places = places_of(arguments);
   const std::vector<std::string> inherited = noted_descriptors(places.images);
   NewContainer made(context, request);

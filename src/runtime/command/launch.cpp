@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -138,6 +139,7 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
   check_id(request.id);
   check_rights();
   if (!bundle_.spec.linux_) fail(ErrorKind::invalid_argument, "linux: missing");
+  if (!request.by_criu) begin_network();
   if (request.listen_descriptors > 0 && bundle_.spec.process) {
     bundle_.spec.process->env.push_back(fmt::format("LISTEN_FDS={}", request.listen_descriptors));
     bundle_.spec.process->env.emplace_back("LISTEN_PID=1");
@@ -154,6 +156,17 @@ NewContainer::NewContainer(const Context& context, const LaunchRequest& request)
   protect_own_program(context, bundle_.spec);
   prepare_plan();
   context.states.create(state_.id);
+}
+
+// The kernel makes it on another processor while the plan and the cgroups are made on this one.
+void NewContainer::begin_network() {
+  const auto& namespaces = bundle_.spec.linux_->namespaces;
+  const auto with_type = [&](std::string_view type) {
+    return std::find_if(namespaces.begin(), namespaces.end(), [&](const auto& entry) { return entry.type == type; });
+  };
+  const auto network = with_type("network");
+  if (network == namespaces.end() || !network->path.empty() || with_type("user") != namespaces.end()) return;
+  if (std::thread::hardware_concurrency() > 1) network_.emplace();
 }
 
 NewContainer::~NewContainer() {
@@ -340,6 +353,9 @@ void NewContainer::launch(bool wait_for_start_command) {
   inputs.gate_open = !wait_for_start_command && request_.pid_file.empty() && request_.console_socket.empty();
   if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
+  UniqueFd network;
+  if (network_) network = network_->take();
+  inputs.network = network ? network.get() : -1;
   container_.emplace(Container::begin(plan_, inputs));
   stopping_point("cloned");
   note_process(container_->pid(), !wait_for_start_command);

@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.hpp"
 #include "kernel/cgroups.hpp"
+#include "kernel/netns_maker.hpp"
 #include "kernel/systemd_manager.hpp"
 #include "runtime/command/context.hpp"
 #include "runtime/command/hooks.hpp"
@@ -46,6 +47,7 @@ struct LaunchRequest {
   bool no_pivot = false;
   int listen_descriptors = 0;  // of preserve, how many are somebody's LISTEN_FDS
   bool detach = false;         // run: leave it to itself
+  bool by_criu = false;        // nothing is launched
 };
 
 // Owned while a container is being made: cgroup and state directory, undone unless kept.
@@ -71,6 +73,7 @@ class NewContainer {
   UniqueFd take_terminal() { return std::move(terminal_); }
 
  private:
+  void begin_network();
   void prepare_plan();
   void go_without_cgroup();
   std::string choose_cgroup();
@@ -96,6 +99,7 @@ class NewContainer {
   std::optional<kernel::SystemdManager> systemd_;
   SystemdPlace place_;
   std::vector<UnitProperty> scope_others_;  // of annotations
+  std::optional<kernel::NetnsMaker> network_;
   std::optional<CreateHooks> hooks_;
   std::optional<Container> container_;
   UniqueFd terminal_;

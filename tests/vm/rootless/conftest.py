@@ -96,6 +96,8 @@ def installed():
             shutil.copy(library, LIBRARIES)
     shutil.copy(PAYLOAD / "units/bryo@.service", "/etc/systemd/system")
     shutil.copy(PAYLOAD / "units/user/bryo.service", "/etc/systemd/user")
+    # What udev does elsewhere.
+    os.chmod("/dev/net/tun", 0o666)
     # What no test is about: networks of containers.
     for directory in ("/etc/skel/.config/bryo", "/home/bozo/.config/bryo"):
         os.makedirs(directory, exist_ok=True)

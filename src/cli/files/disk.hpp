@@ -1,4 +1,4 @@
-// The few things setup does to files. Errors name the path.
+// The few things that commands do to files of this side. Errors name the path.
 #pragma once
 
 #include <sys/types.h>

@@ -1,4 +1,4 @@
-#include "cli/setup/disk.hpp"
+#include "cli/files/disk.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,0 +1,74 @@
+#include "kernel/netns_maker.hpp"
+
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <system_error>
+
+#include "base/error.hpp"
+#include "kernel/netns.hpp"
+
+namespace bryo::kernel {
+namespace {
+
+// Signals are for the thread that expects them.
+class AllSignalsBlocked {
+ public:
+  AllSignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
+  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+void raise_loopback() {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) fail_errno("socket");
+  struct ifreq request = {};
+  std::memcpy(request.ifr_name, "lo", sizeof "lo");
+  request.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) fail_errno("set interface lo up");
+}
+
+}  // namespace
+
+NetnsMaker::NetnsMaker() {
+  const AllSignalsBlocked blocked;
+  try {
+    thread_ = std::thread([this] { make(); });
+  } catch (const std::system_error& error) {
+    throw Error::from_errno(error.code().value(), "start a thread that makes a network namespace");
+  }
+}
+
+NetnsMaker::~NetnsMaker() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void NetnsMaker::make() {
+  try {
+    enter_new_netns();
+    raise_loopback();
+    made_ = open_own_netns();
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
+UniqueFd NetnsMaker::take() {
+  thread_.join();
+  if (failure_) std::rethrow_exception(failure_);
+  return std::move(made_);
+}
+
+}  // namespace bryo::kernel

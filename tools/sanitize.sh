@@ -5,15 +5,16 @@
 #   tools/sanitize.sh tsan api_test network_test        these, for data races
 #   tools/sanitize.sh asan tests/e2e/test_api.py -k df  pytest's arguments, as tests/run takes them
 #
-# Every process writes what its sanitizer finds to a file of its own in build/PRESET/reports, so that no test swallows it. Any such file
-# fails the run. The last line is "N passed, N failed, N reports".
+# Every process writes bad addresses, leaks and races to a file of its own in build/PRESET/reports, so that no test swallows them. Undefined
+# behaviour is told on standard error and ends the process with status 1: what of it reaches the tests' output becomes a report, too.
+# Any report fails the run. The last line is "N passed, N failed, N reports".
 here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$here" || exit 2
 preset=$1
 case $preset in
   asan) launch="" ;;
   tsan) launch="setarch -R" ;;  # its shadow memory has fixed places, which a randomized program may occupy
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 shift
 targets=all
@@ -41,6 +42,7 @@ one() {
     failed=$((failed + 1))
     tail -100 "$build/run.log"
   fi
+  grep -aq '[0-9]: runtime error: ' "$build/run.log" && cp "$build/run.log" "$reports/undefined.$passed.$failed"
 }
 case ${1:-} in
   tests/*) one "$@" ;;

@@ -3,6 +3,7 @@
 # bench/run.sh oci [--rounds N]: bryo-oci against crun and runc.
 # bench/run.sh usernet [--rounds N]: bryo-usernet against slirp4netns.
 # bench/run.sh rootless [--rounds N]: bryod of an ordinary user against rootless dockerd and podman.
+# bench/run.sh bypass [--rounds N]: a container's connections past the user-mode network, beside the host's own and those through it.
 here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$here" || exit 2
 . tools/apt.sh
@@ -26,6 +27,10 @@ fi
 if [ "$1" = rootless ]; then
   shift
   exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/rootless.py "$@"
+fi
+if [ "$1" = bypass ]; then
+  shift
+  exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/bypass.py "$@"
 fi
 /usr/bin/python3 -m bench.images
 exec /usr/bin/python3 -m tests.support.host -- /usr/bin/python3 bench/bench.py --json "$here/build/bench.json" "$@"

@@ -9,7 +9,7 @@
 APT_GROUP_build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libboost-system1.81-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev libzstd-dev libsqlite3-dev libseccomp-dev libcap-dev
   libnl-route-3-dev libmnl-dev libsubid-dev libsystemd-dev libspdlog-dev libfmt-dev libcli11-dev libgtest-dev libgmock-dev zlib1g-dev libslirp-dev
-  libbz2-dev liblzma-dev"
+  libbz2-dev liblzma-dev libyaml-dev"
 APT_GROUP_run="nftables iproute2 uidmap passwd busybox-static python3 procps util-linux"
 APT_GROUP_test="crun fuse-overlayfs podman rootlesskit slirp4netns passt conmon libnss-extrausers clang-format docker-registry skopeo umoci mmdebstrap python3-pytest docker.io git jq curl openssl e2fsprogs"
 APT_GROUP_bench="crun runc podman rootlesskit slirp4netns passt iperf3 gcc libc6-dev docker.io docker-registry skopeo busybox-static python3 jq"

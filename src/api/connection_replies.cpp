@@ -34,10 +34,14 @@ bool has_no_body(int status) { return status == 204 || status == 304 || status <
 
 struct Connection::Bridge {
   Bridge(asio::io_context& loop, Reply::Hijack hijack)
-      : fd(loop, hijack.fd.release()), detach(std::move(hijack.detach_keys)), settled(std::move(hijack.settled)) {}
+      : fd(loop, hijack.fd.release()),
+        detach(std::move(hijack.detach_keys)),
+        settled(std::move(hijack.settled)),
+        detached(std::move(hijack.detached)) {}
   Descriptor fd;
   DetachScanner detach;
   std::function<bool()> settled;
+  std::function<void()> detached;
 };
 
 std::string Connection::head_of(const Reply& reply, const Headers& more, Framing framing, std::size_t length) const {
@@ -218,7 +222,9 @@ asio::awaitable<void> Connection::pump_to_engine(std::shared_ptr<Bridge> bridge)
     if (bridge->detach.detached()) break;
   }
   if (!bridge->fd.is_open()) co_return;
-  if (!bridge->detach.detached()) {
+  if (bridge->detach.detached()) {
+    if (bridge->detached) bridge->detached();
+  } else {
     ::shutdown(bridge->fd.native_handle(), SHUT_WR);
     co_await transport_->hung_up();
   }

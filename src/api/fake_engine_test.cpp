@@ -167,6 +167,8 @@ Stream Engine::container_attach(std::string_view ref, const AttachRequest& reque
        request.logs ? "l" : "", request.stream ? "s" : "");
   return stream();
 }
+void Engine::container_detached(std::string_view ref) { note("container_detached {}", ref); }
+void Engine::exec_detached(std::string_view id) { note("exec_detached {}", id); }
 void Engine::container_resize(std::string_view ref, unsigned rows, unsigned columns) {
   note("container_resize {} {}x{}", ref, rows, columns);
 }

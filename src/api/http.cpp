@@ -74,7 +74,7 @@ Reply Reply::relay(std::string content_type, UniqueFd fd) {
 
 Reply Reply::hijack(std::string content_type, UniqueFd fd, std::string detach_keys) {
   Reply reply = made(200, std::move(content_type));
-  reply.body = Hijack{std::move(fd), std::move(detach_keys), {}};
+  reply.body = Hijack{std::move(fd), std::move(detach_keys), {}, {}};
   return reply;
 }
 

@@ -108,6 +108,8 @@ class Reply {
     // What the stream's end means to its client has happened, too (an exec's exit code can be asked for); asked on the
     // event loop when the engine's side has ended, so it must not block.
     std::function<bool()> settled;
+    // The client has typed its detach keys; on the event loop, too.
+    std::function<void()> detached;
   };
   struct Later {
     Begin begin;

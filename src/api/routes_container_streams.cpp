@@ -33,7 +33,11 @@ Reply attach(engine::Engine& engine, Request& request) {
   wanted.stream = request.query.flag("stream");
   engine::Stream stream = engine.container_attach(request.parameter("id"), wanted);
   if (!stream.tty) keys.clear();
-  return Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+  Reply reply = Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+  std::get<Reply::Hijack>(reply.body).detached = [&engine, id = request.parameter("id")] {
+    engine.container_detached(id);
+  };
+  return reply;
 }
 
 Reply stats(engine::Engine& engine, Request& request) {

@@ -57,6 +57,7 @@ Reply start(engine::Engine& engine, Request& request) {
     if (wanted.detach) return Reply::empty(200);
     std::string keys = stream.tty ? detach_sequence(engine, id) : "";
     Reply reply = Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+    std::get<Reply::Hijack>(reply.body).detached = [&engine, id] { engine.exec_detached(id); };
     // Clients ask for the exit code as soon as the stream has ended.
     std::get<Reply::Hijack>(reply.body).settled = [&engine, id] {
       try {

@@ -225,6 +225,7 @@ TEST_F(RoutesTest, Attach_DetachKeysEndTheClientOnly) {
     input.append(buffer, static_cast<std::size_t>(got));
   EXPECT_EQ(input, "ls\x01x");
   client.read_to_end();
+  EXPECT_EQ(fake.last_call(), "container_detached web");
 }
 
 TEST_F(RoutesTest, Exec_CreateStartAndMissingCommand) {

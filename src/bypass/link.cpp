@@ -12,7 +12,7 @@
 namespace bryo::bypass {
 namespace {
 
-enum class Kind : char { networks = 'n', networks_with_udp = 'u', listener = 'l' };
+enum class Kind : char { networks = 'n', networks_with_udp = 'u', listener = 'l', journal = 'j' };
 
 constexpr std::size_t kMostDescriptors = 4;
 
@@ -72,6 +72,8 @@ void send_networks(int link, const Networks& networks) {
 
 void send_listener(int link, int listener) { send(link, Kind::listener, {&listener, 1}); }
 
+void send_journal(int link, int memory) { send(link, Kind::journal, {&memory, 1}); }
+
 std::optional<Message> receive_message(int link) {
   Kind kind{};
   iovec part{&kind, sizeof kind};
@@ -88,6 +90,7 @@ std::optional<Message> receive_message(int link) {
   std::vector<UniqueFd> descriptors = take_descriptors(message);
   Message out;
   if (kind == Kind::listener && descriptors.size() == 1) out.listener = std::move(descriptors[0]);
+  if (kind == Kind::journal && descriptors.size() == 1) out.journal = std::move(descriptors[0]);
   if ((kind == Kind::networks || kind == Kind::networks_with_udp) && descriptors.size() == kMostDescriptors)
     out.networks = Networks{{std::move(descriptors[0]), std::move(descriptors[1])},
                             {std::move(descriptors[2]), std::move(descriptors[3])},

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "bypass/journal.hpp"
 #include "bypass/link.hpp"
 #include "bypass/switching.hpp"
 #include "kernel/capabilities.hpp"
@@ -60,7 +61,13 @@ class Server {
     else if ((event.events & EPOLLIN) != 0)
       take_call(*listener);
     else
-      listeners_.remove_if([&](const Listener& other) { return &other == listener; });  // its processes are gone
+      drop(*listener);  // its processes are gone
+  }
+
+  void drop(Listener& listener) {
+    // Closing is not enough: the monitor has a copy, and epoll would go on telling.
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.get(), nullptr);
+    listeners_.remove_if([&](const Listener& other) { return &other == &listener; });
   }
 
   void take_message() {
@@ -73,6 +80,7 @@ class Server {
       Networks& networks = *message->networks;
       switching_.emplace(Routes(std::move(networks.container)), Routes(std::move(networks.engine)), networks.with_udp);
     }
+    if (message->journal) journal_ = Journal(message->journal);
     if (message->listener) {
       Listener& listener = listeners_.emplace_back(std::move(message->listener));
       watch(listener.get(), &listener);
@@ -80,10 +88,10 @@ class Server {
   }
 
   void take_call(Listener& listener) {
-    const auto call = listener.receive();
+    const auto call = listener.receive(journal_.next());
     if (!call) return;
     if (switching_)
-      switching_->handle(listener, *call);
+      switching_->handle(listener, *call, journal_);
     else
       listener.let_through(*call);
   }
@@ -98,6 +106,7 @@ class Server {
   UniqueFd epoll_;
   std::list<Listener> listeners_;
   std::optional<Switching> switching_;
+  Journal journal_;
 };
 
 // All that is needed from here on is to look into the container's processes.
@@ -117,7 +126,7 @@ int run_server(UniqueFd link, std::uint64_t rights) try {
   Server(std::move(link)).run();
   return 0;
 } catch (const std::exception&) {
-  // Standard error is /dev/null. Whoever calls connect() hears of it: ENOSYS.
+  // Standard error is /dev/null. The monitor notices, and lets calls through.
   return 1;
 }
 

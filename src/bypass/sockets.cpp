@@ -38,7 +38,7 @@ enum class Care {
   refuse,   // a socket that was told this is not doubled
 };
 
-enum class On { any, tcp, udp, v6 };
+enum class On { any, tcp, udp, v6, udp_v6 };
 
 struct Option {
   int level;
@@ -48,7 +48,8 @@ struct Option {
   socklen_t size = sizeof(int);
 };
 
-// Without those that matter only before bind or listen. What the kernel does not know is left out.
+// Each costs a call of the kernel for every connection: without those that matter only before bind or listen, or not
+// for this protocol. What the kernel does not know is left out.
 constexpr auto kOptions = std::to_array<Option>({
     {SOL_SOCKET, SO_REUSEADDR},
     {SOL_SOCKET, SO_REUSEPORT},
@@ -70,35 +71,29 @@ constexpr auto kOptions = std::to_array<Option>({
     {SOL_SOCKET, SO_BINDTOIFINDEX, Care::refuse},
     {SOL_SOCKET, SO_DONTROUTE, Care::refuse},
     {SOL_SOCKET, SO_ZEROCOPY, Care::refuse},
-    {SOL_SOCKET, SO_LOCK_FILTER, Care::refuse},
-    {SOL_SOCKET, SO_TXTIME, Care::refuse, On::any, 8},
+    {SOL_SOCKET, SO_TXTIME, Care::refuse, On::udp, 8},
     {IPPROTO_IP, IP_TOS},
     {IPPROTO_IP, IP_TTL},
     {IPPROTO_IP, IP_MTU_DISCOVER},
     {IPPROTO_IP, IP_RECVERR},
-    {IPPROTO_IP, IP_RECVTOS},
-    {IPPROTO_IP, IP_RECVTTL},
-    {IPPROTO_IP, IP_PKTINFO},
+    {IPPROTO_IP, IP_RECVTOS, Care::copy, On::udp},
+    {IPPROTO_IP, IP_RECVTTL, Care::copy, On::udp},
+    {IPPROTO_IP, IP_PKTINFO, Care::copy, On::udp},
     {IPPROTO_IP, IP_MINTTL},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
     {IPPROTO_IP, IP_LOCAL_PORT_RANGE},
-    {IPPROTO_IP, IP_FREEBIND, Care::refuse},
-    {IPPROTO_IP, IP_TRANSPARENT, Care::refuse},
     {IPPROTO_IPV6, IPV6_V6ONLY, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_TCLASS, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_RECVERR, Care::copy, On::v6},
-    {IPPROTO_IPV6, IPV6_RECVPKTINFO, Care::copy, On::v6},
-    {IPPROTO_IPV6, IPV6_RECVTCLASS, Care::copy, On::v6},
-    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, Care::copy, On::v6},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO, Care::copy, On::udp_v6},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, Care::copy, On::udp_v6},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, Care::copy, On::udp_v6},
     {IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_DONTFRAG, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_MINHOPCOUNT, Care::copy, On::v6},
     {IPPROTO_IPV6, IPV6_FLOWINFO_SEND, Care::refuse, On::v6},
-    {IPPROTO_IPV6, IPV6_FREEBIND, Care::refuse, On::v6},
-    {IPPROTO_IPV6, IPV6_TRANSPARENT, Care::refuse, On::v6},
     {IPPROTO_TCP, TCP_NODELAY, Care::copy, On::tcp},
     {IPPROTO_TCP, TCP_MAXSEG, Care::copy, On::tcp},
     {IPPROTO_TCP, TCP_CORK, Care::copy, On::tcp},
@@ -128,6 +123,8 @@ bool concerns(const Option& option, const SocketFacts& facts) {
       return !facts.tcp();
     case On::v6:
       return facts.family == AF_INET6;
+    case On::udp_v6:
+      return !facts.tcp() && facts.family == AF_INET6;
   }
   return false;
 }
@@ -211,20 +208,20 @@ bool attach_filter(int socket, bool tcp) {
          tell(socket, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on);
 }
 
-bool is_bound(int socket) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return true;
+bool is_unspecified(const sockaddr_storage& address) {
   sockaddr_storage none{};
   none.ss_family = address.ss_family;
-  return std::memcmp(&address, &none, sizeof none) != 0;
+  return std::memcmp(&address, &none, sizeof none) == 0;
 }
 
 }  // namespace
 
 std::optional<SocketFacts> look_at(int socket) {
   SocketFacts facts;
-  facts.family = ask(socket, SOL_SOCKET, SO_DOMAIN, 0);
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return std::nullopt;
+  facts.family = address.ss_family;
   facts.type = ask(socket, SOL_SOCKET, SO_TYPE, 0);
   facts.protocol = ask(socket, SOL_SOCKET, SO_PROTOCOL, 0);
   const bool internet = facts.family == AF_INET || facts.family == AF_INET6;
@@ -237,7 +234,7 @@ std::optional<SocketFacts> look_at(int socket) {
   const auto timeout = ask<timeval>(socket, SOL_SOCKET, SO_SNDTIMEO, {});
   facts.has_timeout = timeout.tv_sec != 0 || timeout.tv_usec != 0;
   facts.has_signals = (flags & O_ASYNC) != 0;
-  facts.bound = is_bound(socket);
+  facts.bound = !is_unspecified(address);
   facts.closed = !facts.tcp() || ask<std::uint8_t>(socket, IPPROTO_TCP, TCP_INFO, 0) == TCP_CLOSE;
   pollfd state{socket, 0, 0};
   facts.has_error = ::poll(&state, 1, 0) > 0 && (state.revents & POLLERR) != 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -40,13 +41,17 @@ int begin_connect(int socket, const Address& address) {
   return ::connect(socket, to, address.size) == 0 ? 0 : errno;
 }
 
-bool make_blocking(int socket) { return ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) & ~O_NONBLOCK) == 0; }
+bool make_blocking(int socket) {
+  int off = 0;
+  return ::ioctl(socket, FIONBIO, &off) == 0;
+}
 
 }  // namespace
 
 struct Switching::Connect {
   const kernel::SeccompListener& listener;
   const kernel::HeldCall& call;
+  Journal& journal;
   int number;
   const Address& address;
   const UniqueFd& socket;
@@ -64,16 +69,16 @@ Switching::Switching(Routes container, Routes engine, bool with_udp)
   if (host_.network() == 0) fail(ErrorKind::unsupported, "bypass needs Linux 5.14 (SO_NETNS_COOKIE)");
 }
 
-void Switching::handle(const kernel::SeccompListener& listener, const kernel::HeldCall& call) {
+void Switching::handle(const kernel::SeccompListener& listener, const kernel::HeldCall& call, Journal& journal) {
   if (is_connect(call)) {
-    connect(listener, call);
+    connect(listener, call, journal);
     return;
   }
   callers_.epoll_made();
   listener.let_through(call);
 }
 
-void Switching::connect(const kernel::SeccompListener& listener, const kernel::HeldCall& call) {
+void Switching::connect(const kernel::SeccompListener& listener, const kernel::HeldCall& call, Journal& journal) {
   const auto number = static_cast<int>(call.arguments[0]);
   const auto size = static_cast<int>(call.arguments[2]);
   std::array<std::byte, kLongestAddress> bytes{};
@@ -95,7 +100,7 @@ void Switching::connect(const kernel::SeccompListener& listener, const kernel::H
     listener.let_through(call);
     return;
   }
-  const Connect held{listener, call, number, address, socket, *facts};
+  const Connect held{listener, call, journal, number, address, socket, *facts};
   if (facts->network == host_.network())
     connect_again(held);
   else if (facts->network == container_.network() && is_outside(address))
@@ -139,8 +144,8 @@ UniqueFd Switching::double_of(const Connect& connect) {
 void Switching::exchange(const Connect& connect) {
   const bool again = connect.facts.network == host_.network();
   const auto otherwise = [&] { again ? connect.finish(ENETUNREACH) : connect.let_through(); };
-  const UniqueFd socket = double_of(connect);
-  const auto flags = socket ? kernel::descriptor_flags_of(connect.call.thread, connect.number) : std::optional<int>();
+  UniqueFd socket = double_of(connect);
+  const auto flags = socket ? callers_.descriptor_flags(connect.call.thread, connect.number) : std::optional<int>();
   if (!flags) {
     otherwise();
     return;
@@ -155,13 +160,17 @@ void Switching::exchange(const Connect& connect) {
     connect.finish(error);
     return;
   }
+  // A blocking connect() of a socket that is connecting waits for that and looks at no address.
+  const bool waits = error == EINPROGRESS && connect.facts.blocking;
+  connect.journal.exchanging(socket.get(), {waits, error});
   if ((connect.facts.blocking && !make_blocking(socket.get())) ||
       !connect.listener.replace(connect.call, socket.get(), connect.number, (*flags & O_CLOEXEC) != 0)) {
     otherwise();
     return;
   }
-  // A blocking connect() of a socket that is connecting waits for that and looks at no address.
-  if (error == EINPROGRESS && connect.facts.blocking)
+  // Before the answer: a close() of the caller's, which may be its next step, is the last one and does what it says.
+  socket.reset();
+  if (waits)
     connect.let_through();
   else
     connect.finish(error);

@@ -1,6 +1,7 @@
 // One held call: shall the caller's socket be exchanged for one of the host's, and what is the call's answer?
 #pragma once
 
+#include "bypass/journal.hpp"
 #include "bypass/routes.hpp"
 #include "bypass/sockets.hpp"
 #include "bypass/watched.hpp"
@@ -16,13 +17,13 @@ class Switching {
   Switching(Routes container, Routes engine, bool with_udp);
 
   // Answers the call. Never waits.
-  void handle(const kernel::SeccompListener& listener, const kernel::HeldCall& call);
+  void handle(const kernel::SeccompListener& listener, const kernel::HeldCall& call, Journal& journal);
   // Nothing has been asked for a while.
   void rest();
 
  private:
   struct Connect;
-  void connect(const kernel::SeccompListener& listener, const kernel::HeldCall& call);
+  void connect(const kernel::SeccompListener& listener, const kernel::HeldCall& call, Journal& journal);
   bool is_outside(const Address& address);
   void connect_again(const Connect& connect);
   void exchange(const Connect& connect);

@@ -24,7 +24,9 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "bypass/journal.hpp"
 #include "bypass/link.hpp"
 #include "bypass/server.hpp"
 #include "kernel/netlink_links.hpp"
@@ -217,6 +219,14 @@ class Bypass : public ::testing::TestWithParam<bool> {
 
   // Begins `program` in the container; what it returns is its output.
   Program begin(const std::function<std::string()>& program) {
+    UniqueFd listener;
+    Program out = begin(program, listener);
+    send_listener(link_.ours.get(), listener.get());
+    return out;
+  }
+
+  // The same, but `listener` is the caller's to serve.
+  Program begin(const std::function<std::string()>& program, UniqueFd& listener) {
     int output[2];
     int gate[2];
     EXPECT_EQ(::pipe2(output, O_CLOEXEC), 0);
@@ -225,10 +235,10 @@ class Bypass : public ::testing::TestWithParam<bool> {
     out.pid = ::fork();
     if (out.pid == 0) {
       ::setns(container_.get(), CLONE_NEWNET);
-      const int listener = load_filter();
+      const int own = load_filter();
       char go = 0;
-      if (::write(gate[1], &listener, sizeof listener) < 0 || ::read(gate[1], &go, 1) < 0) ::_exit(3);
-      ::close(listener);
+      if (::write(gate[1], &own, sizeof own) < 0 || ::read(gate[1], &go, 1) < 0) ::_exit(3);
+      ::close(own);
       const std::string text = program();
       ::_exit(::write(output[1], text.data(), text.size()) < 0 ? 3 : 0);
     }
@@ -238,8 +248,7 @@ class Bypass : public ::testing::TestWithParam<bool> {
     int number = -1;
     EXPECT_EQ(::read(gate[0], &number, sizeof number), static_cast<ssize_t>(sizeof number));
     const UniqueFd process(kernel::raw::pidfd_open(out.pid));
-    const UniqueFd listener(kernel::raw::pidfd_getfd(process.get(), number));
-    send_listener(link_.ours.get(), listener.get());
+    listener.reset(kernel::raw::pidfd_getfd(process.get(), number));
     EXPECT_EQ(::write(gate[0], "x", 1), 1);
     ::close(gate[0]);
     return out;
@@ -280,6 +289,79 @@ TEST_P(Bypass, BlockingConnectEndsInTheHostsNetwork) {
             }),
             std::string("0 ::ffff:") + kHost);
 }
+
+// As the monitor does.
+TEST_P(Bypass, AListenerThatSomebodyElseHoldsTooIsForgotten) {
+  std::vector<UniqueFd> held;
+  for (int i = 0; i < 5; ++i) {
+    UniqueFd listener;
+    Program program = begin(
+        [] {
+          const int fd = tcp();
+          return outcome(dial(fd, kHost), fd);
+        },
+        listener);
+    send_listener(link_.ours.get(), listener.get());
+    held.push_back(std::move(listener));
+    EXPECT_EQ(program.finish(), std::string("0 ") + kHost);
+    ::usleep(20'000);  // the helper hears of the end
+  }
+  EXPECT_EQ(::waitpid(helper_, nullptr, WNOHANG), 0) << "the helper has ended";
+}
+
+// A helper that is killed leaves a journal; whoever has the memory, too, settles it.
+class AbandonedCall : public Bypass {
+ protected:
+  void SetUp() override {
+    Bypass::SetUp();
+    if (IsSkipped()) return;
+    program_ = begin(
+        [] {
+          const int fd = tcp();
+          return outcome(dial(fd, "10.77.0.2", kClosed), fd);
+        },
+        listener_fd_);
+    listener_.emplace(std::move(listener_fd_));
+    call_ = listener_->receive(helper_journal_.next());
+    ASSERT_TRUE(call_.has_value());
+  }
+
+  UniqueFd memory_ = Journal::make_memory();
+  Journal helper_journal_{memory_};
+  Journal heir_{memory_};
+  UniqueFd listener_fd_;
+  std::optional<kernel::SeccompListener> listener_;
+  std::optional<kernel::HeldCall> call_;
+  Program program_;
+};
+
+TEST_P(AbandonedCall, GoesTheUsualWay) {
+  heir_.settle(*listener_);
+  EXPECT_EQ(program_.finish(), "ECONNREFUSED 0.0.0.0");
+}
+
+TEST_P(AbandonedCall, IsAnsweredWhenItsSocketWasExchanged) {
+  const UniqueFd other(tcp());
+  helper_journal_.exchanging(other.get(), {false, EHOSTDOWN});
+  ASSERT_TRUE(listener_->replace(*call_, other.get(), static_cast<int>(call_->arguments[0]), true));
+  heir_.settle(*listener_);
+  EXPECT_EQ(program_.finish(), "EHOSTDOWN 0.0.0.0");
+}
+
+TEST_P(AbandonedCall, GoesTheUsualWayWhenTheExchangeDidNotHappen) {
+  const UniqueFd other(tcp());
+  helper_journal_.exchanging(other.get(), {false, EHOSTDOWN});
+  heir_.settle(*listener_);
+  EXPECT_EQ(program_.finish(), "ECONNREFUSED 0.0.0.0");
+}
+
+TEST_P(AbandonedCall, IsNotAnsweredTwice) {
+  listener_->refuse(*call_, EHOSTDOWN);
+  heir_.settle(*listener_);
+  EXPECT_EQ(program_.finish(), "EHOSTDOWN 0.0.0.0");
+}
+
+INSTANTIATE_TEST_SUITE_P(Journal, AbandonedCall, ::testing::Values(true));
 
 TEST_P(Bypass, NonBlockingConnectGoesOn) {
   EXPECT_EQ(run([] {

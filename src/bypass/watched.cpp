@@ -37,6 +37,13 @@ UniqueFd Callers::copy_descriptor(pid_t thread, int number) {
   return {};
 }
 
+std::optional<int> Callers::descriptor_flags(pid_t thread, int number) {
+  Caller* caller = find(thread);
+  if (caller == nullptr) return std::nullopt;
+  if (!caller->facts) caller->facts = kernel::open_descriptor_facts(thread);
+  return caller->facts ? kernel::descriptor_flags(caller->facts.get(), number) : std::nullopt;
+}
+
 void Callers::look(pid_t thread, Caller& caller) {
   caller.epolls = kernel::epoll_descriptors_of(thread);
   caller.looked_at = generation_;

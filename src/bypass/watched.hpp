@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/unique_fd.hpp"
@@ -19,6 +20,8 @@ class Callers {
  public:
   // A copy of a caller's descriptor; empty when there is none.
   UniqueFd copy_descriptor(pid_t thread, int number);
+  // The O_ flags of the descriptor that copy_descriptor() has just copied; nullopt when there is none any more.
+  std::optional<int> descriptor_flags(pid_t thread, int number);
   // Whether any epoll of the caller may watch it.
   bool watched(pid_t thread, int number);
   // Somewhere in the container an epoll is being made.
@@ -29,6 +32,7 @@ class Callers {
   using Clock = std::chrono::steady_clock;
   struct Caller {
     UniqueFd process;
+    UniqueFd facts;  // of its descriptors; opened when needed
     std::vector<int> epolls;
     std::uint64_t looked_at = 0;  // generation; 0: never
     Clock::time_point when{};

@@ -38,7 +38,7 @@ std::vector<storage::ViewMount> Archive::mounts_of(const Record& record) {
     storage::ViewMount view;
     view.destination = mount.point.destination;
     view.source = kernel::clone_tree(AT_FDCWD, mount.point.source, false);
-    if (mount.idmap && !record.maps.is_identity()) {
+    if (mount.idmap && !record.maps.keeps_ids()) {
       const UniqueFd users = kernel::make_user_namespace(record.maps.uid.proc_text(), record.maps.gid.proc_text());
       kernel::idmap_mount(view.source.get(), users.get());
     }

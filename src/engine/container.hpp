@@ -63,7 +63,7 @@ struct Container {
   std::condition_variable changed;
   Record record;
   Status status = Status::created;
-  std::shared_ptr<monitor::Monitor> monitor;
+  std::shared_ptr<monitor::Monitor> monitor;  // never null while is_up()
   monitor::Started process;
   CgroupName cgroup;
   std::vector<network::Endpoint> endpoints;

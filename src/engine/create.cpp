@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/device_requests.hpp"
 #include "engine/log_options.hpp"
 #include "engine/mount_list.hpp"
 #include "engine/names.hpp"
@@ -122,6 +123,7 @@ CreateResult Creator::create(const CreateRequest& request) {
     s_.snapshots->prepare(s_.snapshot_of(record.id), top, record.maps);
     snapshot = true;
     make_volumes(record, request.host_config);
+    if (s_.ids.rootless()) settle_idmaps(record);
     fill_volumes(record);
     store(record);
   } catch (...) {
@@ -197,6 +199,9 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   check_restart(record.host_config);
   check_log(record.host_config, s_.options.default_log);
   check_resources(record.host_config, s_.limit_rules(), warnings);
+  settle_device_requests(record.host_config);
+  cdi_edits(record.host_config, s_.options.cdi_spec_dirs);  // now, rather than at the first start
+  check_kept_groups(record.host_config, s_.options.rootless.has_value());
   parse_port_map(record);
   if (record.config.stop_signal.empty() == false) parse_signal(record.config.stop_signal);
   if (!record.config.working_dir.empty() && !record.config.working_dir.starts_with('/'))
@@ -307,6 +312,31 @@ void Creator::show_what_it_stands_for(const storage::Volume& volume, ResolvedMou
   mount.idmap = false;  // as every bind: the host's owners
   mount.recursive = has("rbind");
   if (has("ro")) mount.point.rw = false;
+}
+
+// Without root the kernel idmaps hardly any mount; now is the time to say so. A bind whose owner is the engine's user
+// needs none where the container's map has that user: it was chosen for this (userns_of), or with --userns=keep-id.
+void Creator::settle_idmaps(Record& record) const {
+  if (record.maps.keeps_ids()) return;
+  const bool has_caller = record.maps.uid.to_container(ids::HostId{0}).has_value();
+  for (ResolvedMount& mount : record.mounts) {
+    if (!mount.idmap || mount.point.type == "tmpfs") continue;
+    const bool bind = mount.point.type == "bind";
+    if (bind && has_caller) mount.idmap = false;
+    if (!mount.idmap || !kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
+    try {
+      const UniqueFd users = kernel::make_user_namespace(record.maps.uid.proc_text(), record.maps.gid.proc_text());
+      kernel::idmap_mount(kernel::clone_tree(AT_FDCWD, mount.point.source, false).get(), users.get());
+    } catch (const Error& error) {
+      fail(ErrorKind::unsupported,
+           "{} {} cannot be shown with the ids of this container ({}): the kernel lets only root of the machine do "
+           "that, "
+           "but for file systems mounted by the engine itself. {}",
+           bind ? "directory" : "volume", bind ? mount.point.source : mount.point.name, error.message(),
+           bind ? "With --userns=keep-id[:uid=N,gid=N] your own files belong to the container's user, without :idmap"
+                : "Leave --userns out: then containers and volumes have the same ids");
+    }
+  }
 }
 
 void Creator::fill_volumes(Record& record) {

@@ -16,6 +16,7 @@ class Creator {
   void adopt_image(Record& record, const std::string& platform, std::vector<std::string>& warnings);
   std::vector<ResolvedMount> inherited_mounts(const HostConfig& host);
   void make_volumes(Record& record, const HostConfig& asked);
+  void settle_idmaps(Record& record) const;
   void fill_volumes(Record& record);
   void show_what_it_stands_for(const storage::Volume& volume, ResolvedMount& mount) const;
   struct AccountTables {

@@ -124,7 +124,10 @@ json::Value Engine::container_prune(const Filters& filters) {
   return prune_containers(impl_->s, impl_->lifecycle, filters);
 }
 TopResult Engine::container_top(std::string_view ref, std::string_view ps_arguments) {
-  return top(impl_->s, impl_->find(ref), ps_arguments);
+  const auto container = impl_->find(ref);
+  auto result = top(impl_->s, container, ps_arguments);
+  impl_->s.publish(*container, "top");
+  return result;
 }
 std::vector<PathChange> Engine::container_changes(std::string_view ref) {
   return impl_->archive.changes(impl_->find(ref));
@@ -133,10 +136,18 @@ Stream Engine::container_logs(std::string_view ref, const LogsRequest& request) 
   return open_logs(impl_->s, impl_->find(ref), request);
 }
 Stream Engine::container_attach(std::string_view ref, const AttachRequest& request) {
-  return attach(impl_->s, impl_->find(ref), request);
+  const auto container = impl_->find(ref);
+  Stream stream = attach(impl_->s, container, request);
+  if (request.stream) impl_->s.publish(*container, "attach");
+  return stream;
+}
+void Engine::container_detached(std::string_view ref) {
+  if (const auto container = impl_->s.containers.try_find(ref)) impl_->s.publish(*container, "detach");
 }
 void Engine::container_resize(std::string_view ref, unsigned rows, unsigned columns) {
-  resize(impl_->find(ref), rows, columns);
+  const auto container = impl_->find(ref);
+  resize(container, rows, columns);
+  impl_->s.publish(*container, "resize", {{"height", std::to_string(rows)}, {"width", std::to_string(columns)}});
 }
 UniqueFd Engine::container_stats(std::string_view ref, bool stream, bool one_shot) {
   return open_stats(impl_->s, impl_->find(ref), stream, one_shot);
@@ -163,6 +174,7 @@ std::string Engine::exec_create(std::string_view ref, const ExecCreateRequest& r
 Stream Engine::exec_start(std::string_view id, const ExecStartRequest& request) {
   return impl_->execs.start(id, request);
 }
+void Engine::exec_detached(std::string_view id) { impl_->execs.detached(id); }
 void Engine::exec_resize(std::string_view id, unsigned rows, unsigned columns) {
   impl_->execs.resize(id, rows, columns);
 }

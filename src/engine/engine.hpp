@@ -68,6 +68,8 @@ class Engine {
   std::vector<PathChange> container_changes(std::string_view ref);
   Stream container_logs(std::string_view ref, const LogsRequest& request);
   Stream container_attach(std::string_view ref, const AttachRequest& request);
+  // The client of such a stream has gone on its own wish; never throws.
+  void container_detached(std::string_view ref);
   void container_resize(std::string_view ref, unsigned rows, unsigned columns);
   // JSON objects, one a second when `stream`.
   UniqueFd container_stats(std::string_view ref, bool stream, bool one_shot);
@@ -81,6 +83,8 @@ class Engine {
   // Execs
   std::string exec_create(std::string_view ref, const ExecCreateRequest& request);
   Stream exec_start(std::string_view id, const ExecStartRequest& request);  // fd empty when detached
+  // The client of its stream has gone on its own wish; never throws.
+  void exec_detached(std::string_view id);
   void exec_resize(std::string_view id, unsigned rows, unsigned columns);
   ExecInspect exec_inspect(std::string_view id);
 

@@ -127,6 +127,15 @@ Stream Execs::start(std::string_view id, const ExecStartRequest& request) {
   }
 }
 
+void Execs::detached(std::string_view id) {
+  try {
+    const ExecPtr exec = find(id);
+    s_.publish(*exec->container, "exec_detach", {{"execID", exec->id}});
+  } catch (const Error&) {
+    // The container has gone in the meantime, and the exec with it.
+  }
+}
+
 void Execs::resize(std::string_view id, unsigned rows, unsigned columns) {
   const ExecPtr exec = find(id);
   std::shared_ptr<monitor::Monitor> monitor;

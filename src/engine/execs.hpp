@@ -20,6 +20,8 @@ class Execs {
 
   std::string create(const ContainerPtr& container, const ExecCreateRequest& request);
   Stream start(std::string_view id, const ExecStartRequest& request);
+  // Its client has gone on its own wish. Never throws.
+  void detached(std::string_view id);
   void resize(std::string_view id, unsigned rows, unsigned columns);
   ExecInspect inspect(std::string_view id) const;
   // Exit code once it has ended; nullopt when the deadline came first.

@@ -1,6 +1,7 @@
 #include "engine/image_uses.hpp"
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/strings.hpp"
 #include "engine/create.hpp"
 #include "images/reference.hpp"
@@ -162,6 +163,19 @@ void ImageUses::load(ByteSource& source, bool quiet, const ProgressSink& progres
     s_.events.publish("image", "load", image.id.str(), {{"name", image.id.str()}});
 }
 
+// What the client asks for is an image: without the means to pause it gets one all the same, as of a running host.
+bool ImageUses::pause_for_commit(const ContainerPtr& container, const std::string& id) {
+  try {
+    lifecycle_.pause(container);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unsupported) throw;
+    log::warning("container {}: committed while it runs, so files that it writes just now may be there in part: {}",
+                 id.substr(0, 12), error.message());
+    return false;
+  }
+}
+
 std::string ImageUses::commit(const ContainerPtr& container, const CommitRequest& request) {
   Record record;
   bool pause = false;
@@ -190,7 +204,7 @@ std::string ImageUses::commit(const ContainerPtr& container, const CommitRequest
     input.reference = images::Reference::parse(request.repository, request.tag).with_default_tag().str();
   input.diff = [&](ByteSink& sink) { s_.snapshots->export_diff(s_.snapshot_of(record.id), sink); };
 
-  if (pause) lifecycle_.pause(container);
+  if (pause) pause = pause_for_commit(container, record.id);
   // A container is never left paused, whatever happens to the commit.
   struct Resume {
     Lifecycle* lifecycle;

@@ -35,6 +35,7 @@ class ImageUses {
   json::Value disk_usage();
 
  private:
+  bool pause_for_commit(const ContainerPtr& container, const std::string& id);
   json::Value ask_distribution(std::string_view ref, const RegistryAuth& auth);
   std::vector<images::ImageUser> users();
 

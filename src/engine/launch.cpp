@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/strings.hpp"
 #include "engine/bypass.hpp"
+#include "engine/device_requests.hpp"
 #include "engine/log_options.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
@@ -76,6 +77,7 @@ void Launcher::launch(Container& container) {
     set_up_network(*monitor, record, network);
     trace.done("network: interfaces");
     const auto started = monitor->start();
+    for (const std::string& text : started.warnings) log::warning("container {}: {}", record.id.substr(0, 12), text);
     const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
@@ -113,15 +115,13 @@ ResolvedUser Launcher::user_of_image(const Record& record) const {
   const auto rootfs = s_.snapshots->describe(s_.snapshot_of(record.id));
   const auto passwd = read_from_layers(rootfs, "passwd");
   const auto group = passwd ? read_from_layers(rootfs, "group") : std::nullopt;
-  if (group)
-    return resolve_user_in(record.config.user, record.host_config.group_add.value_or(std::vector<std::string>{}),
-                           *passwd, *group);
+  if (group) return resolve_user_in(record.config.user, named_groups(record.host_config), *passwd, *group);
   const kernel::RootDirectory root(s_.snapshots->mount_view(s_.snapshot_of(record.id), true));
   return user_of(record, record.config.user, root);
 }
 
 ResolvedUser Launcher::user_of(const Record& record, std::string_view user, const kernel::RootDirectory& root) const {
-  return resolve_user(user, record.host_config.group_add.value_or(std::vector<std::string>{}), root);
+  return resolve_user(user, named_groups(record.host_config), root);
 }
 
 std::string Launcher::shared_memory_of(const std::string& ipc_mode) {
@@ -293,7 +293,8 @@ kernel::CgroupLimits Launcher::limits_of_now(const Record& record) {
 }
 
 monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
-  const SpecInputs inputs = spec_inputs(record, network.with_bypass);
+  SpecInputs inputs = spec_inputs(record, network.with_bypass);
+  inputs.cdi = cdi_edits(record.host_config, s_.options.cdi_spec_dirs);
   for (const ResolvedMount& mount : record.mounts) {
     if (mount.point.type != "bind") continue;
     if (kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
@@ -315,13 +316,15 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
     request.plan_descriptors.push_back(std::move(root));
   }
   const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
-  for (const std::string& warning : plan.warnings) log::warning("container {}: {}", record.id.substr(0, 12), warning);
 
   request.container_id = record.id;
   request.runtime_directory = s_.runtime_directory(record.id);
   request.plan = runtime::serialize(plan);
   request.cgroup_path = inputs.cgroup_path;
   request.cgroup_limits = limits_of_now(record);
+  // No rules at all: everything is allowed.
+  if (auto& rules = request.cgroup_limits.devices; !rules.empty())
+    for (auto& rule : device_rules(inputs.cdi)) rules.push_back(std::move(rule));
   request.terminal = record.config.tty;
   request.open_stdin = record.config.open_stdin;
   request.stdin_once = record.config.stdin_once;
@@ -347,6 +350,24 @@ void Launcher::set_up_network(monitor::Monitor& monitor, const Record& record, N
     s_.networks.attach(network.endpoints[i], netns.get(), static_cast<unsigned>(i), i == gateway);
   if (network.with_dns) s_.networks.serve_dns(record.id, netns.get(), network.dns);
   if (network.with_bypass) start_bypass(s_, hub_, record, network.bypass, netns.get());
+}
+
+void Launcher::replace_bypass(Container& container) {
+  std::shared_ptr<monitor::Monitor> monitor;
+  Record record;
+  int pid = 0;
+  {
+    std::lock_guard lock(container.mutex);
+    if (!container.monitor || !container.bypass) return;
+    monitor = container.monitor;
+    record = container.record;
+    pid = container.process.pid;
+  }
+  log::warning("container {}: its bypass helper is gone; starting another", record.id);
+  bypass::Link link = bypass::Link::make();
+  const UniqueFd netns = kernel::open_trusted(fmt::format("/proc/{}/ns/net", pid), O_RDONLY);
+  start_bypass(s_, hub_, record, link, netns.get());
+  monitor->use_bypass(std::move(link.ours));
 }
 
 void Launcher::give_pending(Container& container, monitor::Monitor& monitor) {

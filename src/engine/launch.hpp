@@ -44,6 +44,9 @@ class Launcher {
   // /run/bryo/containers/<id>/network.json: what a new bryod must know of a running container.
   void remember_network(const Container& container);
 
+  // Another helper for a running container whose bypass has lost its own. Nothing when it is not running any more.
+  void replace_bypass(Container& container);
+
  private:
   struct Network;
   struct Plan;

@@ -98,6 +98,7 @@ void Lifecycle::run(const ContainerPtr& container) {
   }
   s_.save_later(record);
   publish_endpoints(endpoints, "connect");
+  publish_volumes(record, "mount");
   s_.publish(record, "start");
   if (came_up) came_up(container);
 }
@@ -106,6 +107,19 @@ void Lifecycle::publish_endpoints(const std::vector<network::Endpoint>& endpoint
   for (const auto& endpoint : endpoints)
     s_.events.publish("network", action, endpoint.network_id,
                       {{"container", endpoint.container_id}, {"name", endpoint.network_name}, {"type", "bridge"}});
+}
+
+// "mount" tells more than "unmount", as dockerd's do.
+void Lifecycle::publish_volumes(const Record& record, const std::string& action) {
+  for (const ResolvedMount& mount : record.mounts) {
+    if (mount.point.type != "volume") continue;
+    Labels attributes = {{"container", record.id}, {"driver", mount.point.driver}};
+    if (action == "mount")
+      attributes.insert({{"destination", mount.point.destination},
+                         {"propagation", mount.point.propagation},
+                         {"read/write", mount.point.rw ? "true" : "false"}});
+    s_.events.publish("volume", action, mount.point.name, std::move(attributes));
+  }
 }
 
 void Lifecycle::start_failed(Container& container, const Error& error) {

@@ -48,10 +48,12 @@ class Lifecycle final : public monitor::MonitorListener {
   void on_exit(const std::string& container_id, const monitor::ExitInfo& info) override;
   void on_exec_exit(const std::string& container_id, const std::string& exec_id, int code) override;
   void on_lost(const std::string& container_id, const std::string& reason) override;
+  void on_bypass_lost(const std::string& container_id) override;
 
   void run(const ContainerPtr& container);
   void start_failed(Container& container, const Error& error);
   void ended(const ContainerPtr& container, const monitor::ExitInfo& info);
+  void publish_volumes(const Record& record, const std::string& action);
   void publish_endpoints(const std::vector<network::Endpoint>& endpoints, const std::string& action);
   std::function<void()> clearing(const ContainerPtr& container, std::uint64_t run);
   void answer_waiters(Container& container, WaitResult result, bool is_removed);

@@ -99,6 +99,19 @@ void Lifecycle::on_lost(const std::string& container_id, const std::string& reas
   });
 }
 
+void Lifecycle::on_bypass_lost(const std::string& container_id) {
+  s_.pool.post([this, container_id] {
+    const auto container = s_.containers.try_find(container_id);
+    if (!container) return;
+    try {
+      launcher_.replace_bypass(*container);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::conflict) return;  // it was asked for twice
+      log::warning("container {}: its bypass helper is gone, and there is no other: {}", container_id, error.what());
+    }
+  });
+}
+
 void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& info) {
   std::unique_lock operation(container->operation);  // a start that is under way finishes first
   Record record;
@@ -111,7 +124,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     std::lock_guard lock(container->mutex);
     if (!container->is_up()) return;
     keep = container->restart_requested;
-    monitor = std::move(container->monitor);
+    monitor = container->monitor;
     if (std::chrono::steady_clock::now() - container->up_since > kLongRun) container->restart_delay = milliseconds(100);
     container->record.exit_code = info.code;
     container->record.oom_killed = info.oom_killed;
@@ -128,12 +141,14 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
     container->process = {};
     endpoints = std::exchange(container->endpoints, {});
     container->ports.clear();
+    container->monitor.reset();  // not before: what is up has one
     container->change(Status::exited);
   }
   s_.logs.finish(record.id);
   if (info.oom_killed) s_.publish(record, "oom");
   s_.publish(record, "die", {{"exitCode", std::to_string(info.code)}});
   publish_endpoints(endpoints, "disconnect");
+  publish_volumes(record, "unmount");
   if (went_down) went_down(container);
   if (restart) schedule_restart(container);
   answer_waiters(*container, {info.code, std::nullopt}, false);

@@ -15,7 +15,8 @@
 
 namespace bryo::network {
 struct InheritedPort;
-}
+class OuterPorts;
+}  // namespace bryo::network
 
 namespace bryo::engine {
 
@@ -30,7 +31,9 @@ struct Rootless {
   std::shared_ptr<rootless::CgroupHome> cgroups;
   // The thread that stayed in the host's network; null when the engine's network namespace is the only one there is.
   std::shared_ptr<kernel::NetnsThread> outside;
-  std::string dns_relay;     // a name server there that answers as the host's do
+  std::string dns_relay;  // a name server there that answers as the host's do
+  // Publishes the same ports where clients are, when somebody else has made our network (rootlesskit). Null: nobody.
+  std::shared_ptr<network::OuterPorts> outer_ports;
   std::string host_address;  // stands for the host itself there (host.docker.internal)
 };
 
@@ -73,6 +76,7 @@ struct Options {
 
   LogConfig default_log;  // --log-driver, --log-opt
   std::vector<Ulimit> default_ulimits;
+  std::vector<std::string> cdi_spec_dirs;  // lowest priority first
   std::int64_t default_shm_size = 64LL << 20;
   std::string cgroup_parent;
   std::string cgroup_driver;  // "", cgroupfs

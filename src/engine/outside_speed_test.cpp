@@ -18,8 +18,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 void set_blocking(const UniqueFd& fd) { ::fcntl(fd.get(), F_SETFL, 0); }
 
 // Gigabits a second of one connection that sends for a second.
-double throughput(int client_netns, const char* address, Server& server) {
-  auto client = dial(client_netns, address, 8080);
+double throughput(int client_netns, const char* address, Server& server, int port = 8080) {
+  auto client = dial(client_netns, address, port);
   auto accepted = server.accept();
   if (!client || !accepted) return 0;
   set_blocking(*client);
@@ -42,7 +42,7 @@ double throughput(int client_netns, const char* address, Server& server) {
 }
 
 // One connection after the other, with a byte each way.
-double connections_per_second(int client_netns, const char* address, Server& server) {
+double connections_per_second(int client_netns, const char* address, Server& server, int port = 8080) {
   constexpr int kCount = 1500;
   std::thread echo([&] {
     for (int i = 0; i < kCount; ++i) {
@@ -57,7 +57,7 @@ double connections_per_second(int client_netns, const char* address, Server& ser
   const auto start = Clock::now();
   int done = 0;
   for (; done < kCount; ++done) {
-    auto client = dial(client_netns, address, 8080);
+    auto client = dial(client_netns, address, port);
     if (!client) break;
     set_blocking(*client);
     char byte = 'x';
@@ -98,6 +98,33 @@ TEST_F(OutsideSpeed, DISABLED_OfOneConnectionAndOfMany) {
   const PublishResult published = forward(a, 80, 8080);
   Server server(a.netns.get(), "0.0.0.0", 80);
   measure("forwarded with the client's address", lan.netns.get(), server);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// In turns: what other work takes away, it takes from both.
+TEST_F(OutsideSpeed, DISABLED_BesideAServerOfTheHost) {
+  const OtherHost lan = plug_in_outside();
+  start_inside();
+  const Container a = make_container("a", {"bridge"});
+  const PublishResult published = forward(a, 80, 8080);
+  Server forwarded(a.netns.get(), "0.0.0.0", 80);
+  Server direct(host(), "0.0.0.0", 9090);
+  std::vector<double> rates[2];
+  std::vector<double> ratios;
+  for (int round = 0; round < 5; ++round) {
+    rates[0].push_back(throughput(lan.netns.get(), kLanHost, direct, 9090));
+    rates[1].push_back(throughput(lan.netns.get(), kLanHost, forwarded));
+    ratios.push_back(rates[1].back() / rates[0].back());
+  }
+  std::printf("direct %.1f Gbit/s, forwarded %.1f Gbit/s: median of the rounds' ratios %.2f\n", median(rates[0]),
+              median(rates[1]), median(ratios));
+  const double there = connections_per_second(lan.netns.get(), kLanHost, direct, 9090);
+  const double here = connections_per_second(lan.netns.get(), kLanHost, forwarded);
+  std::printf("direct %.0f connections/s, forwarded %.0f connections/s: %.2f\n", there, here, here / there);
 }
 
 }  // namespace

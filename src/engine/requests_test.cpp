@@ -168,6 +168,42 @@ TEST(Resources, ALimitWithoutItsControllerIsAnErrorThatNamesIt) {
   EXPECT_TRUE(warnings.empty());
 }
 
+TEST(Resources, UlimitsAboveWhatTheEngineMayGiveAreAWarning) {
+  const auto layout = kernel::CgroupLayout::parse("");
+  std::vector<std::string> warnings;
+  Resources resources;
+  resources.ulimits = {{.name = "nofile", .soft = 10, .hard = 20}, {.name = "core", .soft = 0, .hard = 0}};
+  check_resources(resources, {layout}, warnings);
+  EXPECT_TRUE(warnings.empty());
+  resources.ulimits = {{.name = "nofile", .soft = -1, .hard = -1}};  // nobody can have that: fs.nr_open
+  check_resources(resources, {layout}, warnings);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("--ulimit nofile: the hard limit unlimited is above")));
+  EXPECT_EQ(resources.ulimits->front().hard, -1) << "kept as asked for: the next engine may be given more";
+  resources.ulimits = {{.name = "bogus", .soft = 1, .hard = 1}};
+  EXPECT_THAT(message_of([&] { check_resources(resources, {layout}, warnings); }), HasSubstr("ulimit type: bogus"));
+}
+
+TEST(Resources, RealTimeAndWeightsOfDevicesReachTheCgroup) {
+  const auto v1 = kernel::CgroupLayout::parse(
+      "31 23 0:28 / /cg/cpu rw - cgroup cgroup rw,cpu\n32 23 0:29 / /cg/blkio rw - cgroup cgroup rw,blkio\n");
+  std::vector<std::string> warnings;
+  Resources resources;
+  resources.cpu_realtime_period = 1'000'000;
+  resources.cpu_realtime_runtime = 950'000;
+  resources.blkio_weight_device = {{.path = "/dev/null", .weight = 200}};
+  EXPECT_THAT(message_of([&] { check_resources(resources, {v1}, warnings); }), HasSubstr("/dev/null"))
+      << "no block device";
+  resources.blkio_weight_device->front().weight = 9;
+  EXPECT_THAT(message_of([&] { check_resources(resources, {v1}, warnings); }), HasSubstr("from 10 to 1000"));
+  resources.blkio_weight_device.reset();
+  EXPECT_EQ(cgroup_limits(resources).cpu_rt_period, 1'000'000U);
+  EXPECT_EQ(cgroup_limits(resources).cpu_rt_runtime, 950'000);
+  const auto v2 = kernel::CgroupLayout::from_parts({}, "/sys/fs/cgroup");
+  EXPECT_THAT(message_of([&] { check_resources(resources, {v2}, warnings); }), HasSubstr("no real-time limits"));
+  resources.cpu_realtime_runtime = 1'000'001;
+  EXPECT_THAT(message_of([&] { check_resources(resources, {v1}, warnings); }), HasSubstr("cannot be higher"));
+}
+
 TEST(Resources, LimitsThatCannotBeKeptAreLeftOutAloudWhenThatIsAskedFor) {
   const auto layout = kernel::CgroupLayout::parse("31 23 0:28 / /cg/pids rw - cgroup cgroup rw,pids\n");
   LimitRules rules{layout};

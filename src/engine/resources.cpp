@@ -1,5 +1,6 @@
 #include "engine/resources.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -9,6 +10,8 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "kernel/files.hpp"
+#include "kernel/rlimits.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -83,8 +86,53 @@ void check_cpu(Resources& r) {
          "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
   if (r.cpu_quota != 0 && r.cpu_quota != -1 && r.cpu_quota < 1000)
     fail(ErrorKind::invalid_argument, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  if (r.cpu_realtime_period < 0 || r.cpu_realtime_runtime < 0)
+    fail(ErrorKind::invalid_argument, "cpu real-time period and runtime cannot be negative");
+  if (r.cpu_realtime_period != 0 && r.cpu_realtime_runtime > r.cpu_realtime_period)
+    fail(ErrorKind::invalid_argument, "cpu real-time runtime cannot be higher than cpu real-time period");
   check_cpu_list(r.cpuset_cpus, "CPUs", "cpuset cpus", cpus);
   check_cpu_list(r.cpuset_mems, "memory nodes", "cpuset mems", 1024);
+}
+
+dev_t block_device(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) fail_errno("stat {}", printable(path));
+  if (!S_ISBLK(info.st_mode)) fail(ErrorKind::invalid_argument, "{} is not a block device", printable(path));
+  return info.st_rdev;
+}
+
+// bfq is the one scheduler that knows weights of v1 (Documentation/block/bfq-iosched.rst, section 4-2).
+bool has_weights(const std::string& path) {
+  const dev_t number = block_device(path);
+  const std::string device = fmt::format("/sys/dev/block/{}:{}", major(number), minor(number));
+  for (const char* queue : {"/queue/scheduler", "/../queue/scheduler"}) {  // of the disk, of a partition's disk
+    if (!kernel::try_stat_at(AT_FDCWD, device + queue)) continue;
+    const UniqueFd file = kernel::open_at(AT_FDCWD, device + queue, O_RDONLY);
+    return kernel::read_file(file.get(), 4096).find("[bfq]") != std::string::npos;
+  }
+  return false;
+}
+
+// As dockerd does where the kernel has no such file.
+void discard_weights_of_devices(Resources& r, std::vector<std::string>& warnings) {
+  std::erase_if(*r.blkio_weight_device, [&](const WeightDevice& device) {
+    if (has_weights(device.path)) return false;
+    warnings.push_back(fmt::format(
+        "Your kernel does not support Block I/O weight_device for {}, whose scheduler is not bfq. Weight-device "
+        "discarded.",
+        device.path));
+    return true;
+  });
+}
+
+void check_io_weights(const Resources& r) {
+  const auto in_range = [](unsigned weight) { return weight >= 10 && weight <= 1000; };
+  if (r.blkio_weight != 0 && !in_range(r.blkio_weight))
+    fail(ErrorKind::invalid_argument, "Range of blkio weight is from 10 to 1000");
+  for (const WeightDevice& device : r.blkio_weight_device.value_or(std::vector<WeightDevice>{}))
+    if (!in_range(device.weight))
+      fail(ErrorKind::invalid_argument, "Range of blkio weight is from 10 to 1000: {} has {}", printable(device.path),
+           device.weight);
 }
 
 bool given(const std::optional<std::vector<ThrottleDevice>>& list) { return list && !list->empty(); }
@@ -111,6 +159,10 @@ constexpr Limit kLimits[] = {
     {"--cpu-shares", "cpu", [](const R& r) { return r.cpu_shares > 0; }, [](R& r) { r.cpu_shares = 0; }},
     {"--cpu-period", "cpu", [](const R& r) { return r.cpu_period > 0; }, [](R& r) { r.cpu_period = 0; }},
     {"--cpu-quota", "cpu", [](const R& r) { return r.cpu_quota > 0; }, [](R& r) { r.cpu_quota = 0; }},
+    {"--cpu-rt-period", "cpu", [](const R& r) { return r.cpu_realtime_period > 0; },
+     [](R& r) { r.cpu_realtime_period = 0; }},
+    {"--cpu-rt-runtime", "cpu", [](const R& r) { return r.cpu_realtime_runtime > 0; },
+     [](R& r) { r.cpu_realtime_runtime = 0; }},
     {"--cpuset-cpus", "cpuset", [](const R& r) { return !r.cpuset_cpus.empty(); }, [](R& r) { r.cpuset_cpus.clear(); }},
     {"--cpuset-mems", "cpuset", [](const R& r) { return !r.cpuset_mems.empty(); }, [](R& r) { r.cpuset_mems.clear(); }},
     {"--pids-limit", "pids", [](const R& r) { return r.pids_limit.value_or(0) > 0; },
@@ -145,11 +197,25 @@ void leave_out(const LimitRules& rules, const std::string& problem, std::vector<
   warnings.push_back(problem + ". The limit is left out");
 }
 
-dev_t block_device(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) fail_errno("stat {}", printable(path));
-  if (!S_ISBLK(info.st_mode)) fail(ErrorKind::invalid_argument, "{} is not a block device", printable(path));
-  return info.st_rdev;
+std::string limit_text(std::uint64_t value) { return value == UINT64_MAX ? "unlimited" : std::to_string(value); }
+
+// Monitors have the limits and the rights of this process, so what it may give is what they may give.
+void check_ulimits(const Resources& resources, std::vector<std::string>& warnings) {
+  if (!resources.ulimits) return;
+  for (const Ulimit& limit : *resources.ulimits) {
+    const auto resource = kernel::resource_number(limit.name);
+    if (!resource) fail(ErrorKind::invalid_argument, "invalid ulimit type: {}", printable(limit.name));
+    const auto hard = static_cast<std::uint64_t>(limit.hard);
+    const std::uint64_t most = kernel::attainable_limit(*resource, hard);
+    if (most == hard) continue;
+    const bool files_of_host = most > kernel::own_limits(*resource).hard;
+    warnings.push_back(fmt::format(
+        "--ulimit {}: the hard limit {} is above {}, the most that this engine may give, which the container gets. To "
+        "give more, raise {}",
+        limit.name, limit_text(hard), limit_text(most),
+        files_of_host ? "the sysctl fs.nr_open of the host"
+                      : "the hard limit of bryod itself (Limit… of its systemd unit, or limits.conf)"));
+  }
 }
 
 void add_rates(std::vector<kernel::CgroupDeviceRate>& out, const std::optional<std::vector<ThrottleDevice>>& devices) {
@@ -181,6 +247,11 @@ kernel::CgroupDeviceRule rule_of(std::string_view text) {
 }  // namespace
 
 void settle_limits(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings) {
+  if (rules.cgroups.version() == kernel::CgroupVersion::v2 &&
+      (resources.cpu_realtime_period > 0 || resources.cpu_realtime_runtime > 0)) {
+    leave_out(rules, "--cpu-rt-period and --cpu-rt-runtime: cgroup version 2 has no real-time limits", warnings);
+    resources.cpu_realtime_period = resources.cpu_realtime_runtime = 0;
+  }
   for (const Limit& limit : kLimits) {
     if (!limit.wanted(resources)) continue;
     const std::string_view controller = name_here(limit.controller, rules.cgroups);
@@ -191,6 +262,8 @@ void settle_limits(Resources& resources, const LimitRules& rules, std::vector<st
         warnings);
     limit.drop(resources);
   }
+  if (rules.cgroups.version() != kernel::CgroupVersion::v2 && given(resources.blkio_weight_device))
+    discard_weights_of_devices(resources, warnings);
   if (rules.device_rules || !resources.device_cgroup_rules || resources.device_cgroup_rules->empty()) return;
   leave_out(
       rules,
@@ -203,13 +276,11 @@ void settle_limits(Resources& resources, const LimitRules& rules, std::vector<st
 void check_resources(Resources& resources, const LimitRules& rules, std::vector<std::string>& warnings) {
   check_memory(resources, warnings);
   check_cpu(resources);
+  check_io_weights(resources);
+  check_ulimits(resources, warnings);
   settle_limits(resources, rules, warnings);
-  if (resources.blkio_weight != 0 && (resources.blkio_weight < 10 || resources.blkio_weight > 1000))
-    fail(ErrorKind::invalid_argument, "Range of blkio weight is from 10 to 1000");
   if (resources.device_cgroup_rules)
     for (const std::string& rule : *resources.device_cgroup_rules) rule_of(rule);
-  if (resources.device_requests.is_array() && !resources.device_requests.get_array().empty())
-    fail(ErrorKind::invalid_argument, "could not select device driver: --gpus and device requests are not supported");
 }
 
 kernel::CgroupLimits cgroup_limits(const Resources& r) {
@@ -230,10 +301,16 @@ kernel::CgroupLimits cgroup_limits(const Resources& r) {
   }
   if (r.cpu_period > 0) out.cpu_period = static_cast<std::uint64_t>(r.cpu_period);
   if (r.cpu_quota != 0) out.cpu_quota = r.cpu_quota;
+  if (r.cpu_realtime_period > 0) out.cpu_rt_period = static_cast<std::uint64_t>(r.cpu_realtime_period);
+  if (r.cpu_realtime_runtime > 0) out.cpu_rt_runtime = r.cpu_realtime_runtime;
   out.cpuset_cpus = r.cpuset_cpus;
   out.cpuset_mems = r.cpuset_mems;
   if (r.pids_limit && *r.pids_limit != 0) out.pids_max = *r.pids_limit;
   if (r.blkio_weight != 0) out.io_weight = r.blkio_weight;
+  for (const WeightDevice& device : r.blkio_weight_device.value_or(std::vector<WeightDevice>{})) {
+    const dev_t number = block_device(device.path);
+    out.io_weight_device.push_back({major(number), minor(number), device.weight});
+  }
   add_rates(out.io_read_bps, r.blkio_device_read_bps);
   add_rates(out.io_write_bps, r.blkio_device_write_bps);
   add_rates(out.io_read_iops, r.blkio_device_read_iops);

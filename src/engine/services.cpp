@@ -83,6 +83,7 @@ network::NetworkOptions network_options(const Options& options) {
     out.dns_relay = options.rootless->dns_relay;
     out.host_address = options.rootless->host_address;
     out.outside = options.rootless->outside;
+    out.outer_ports = options.rootless->outer_ports;
   }
   // Two engines on one host are told apart by their bridge (tests run several at once).
   if (out.bridge != "bryo0" && out.bridge != "none") out.tag = "bryo-" + out.bridge;
@@ -172,6 +173,13 @@ void Services::publish(const Record& record, std::string action, Labels more) {
   more["image"] = record.image_ref;
   more["name"] = record.name;
   events.publish("container", std::move(action), record.id, std::move(more));
+}
+
+void Services::publish(Container& container, std::string action, Labels more) {
+  std::unique_lock lock(container.mutex);
+  const Record record = container.record;
+  lock.unlock();
+  publish(record, std::move(action), std::move(more));
 }
 
 }  // namespace bryo::engine

@@ -68,6 +68,8 @@ struct Services {
   // Why there is no such cgroup controller for containers, and what changes that; "" = no cgroups at all.
   std::string cgroup_remedy(std::string_view controller) const;
   void publish(const Record& record, std::string action, Labels more = {});
+  // Takes the container's lock for a moment.
+  void publish(Container& container, std::string action, Labels more = {});
 
   Options options;
   mutable std::mutex options_mutex;  // what reload() changes: debug, labels

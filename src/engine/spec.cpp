@@ -10,7 +10,9 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "engine/bypass.hpp"
+#include "engine/device_requests.hpp"
 #include "engine/spec_parts.hpp"
+#include "engine/user_lookup.hpp"
 #include "kernel/capabilities.hpp"
 #include "runtime/seccomp_profile.hpp"
 
@@ -128,6 +130,10 @@ void set_seccomp(oci::Linux& linux_part, const SpecInputs& inputs, const Securit
     if (security.unconfined || text == "unconfined") allow_everything(*linux_part.seccomp);
   }
   hold_connects(*linux_part.seccomp);
+}
+
+void keep_groups(oci::RuntimeSpec& spec, const HostConfig& host) {
+  if (keeps_groups(host)) spec.annotations[std::string(runtime::kKeepGroupsAnnotation)] = "1";
 }
 
 oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& security,
@@ -293,6 +299,8 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
         host.readonly_paths.value_or(std::vector<std::string>(kReadOnly.begin(), kReadOnly.end()));
   }
   set_seccomp(linux_part, inputs, security, capabilities);
+  keep_groups(spec, host);
+  apply_edits(inputs.cdi, inputs.rootless, spec);
   return spec;
 }
 
@@ -307,6 +315,7 @@ oci::RuntimeSpec build_exec_spec(const SpecInputs& inputs) {
     spec.linux_->gid_mappings = id_mappings(record.maps.gid);
   }
   set_seccomp(*spec.linux_, inputs, security, effective_capabilities(record.host_config));
+  keep_groups(spec, record.host_config);
   return spec;
 }
 

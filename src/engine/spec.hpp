@@ -7,6 +7,7 @@
 
 #include "engine/record.hpp"
 #include "engine/types/requests.hpp"
+#include "oci/cdi/spec.hpp"
 #include "oci/runtime_spec.hpp"
 #include "runtime/launch_plan.hpp"
 #include "runtime/make_plan.hpp"
@@ -30,7 +31,8 @@ struct SpecInputs {
   bool no_new_privileges = false;
   bool init = false;
   bool rootless = false;
-  bool bypass = false;  // connect() is held for the helper (bypass.hpp)
+  oci::cdi::ContainerEdits cdi;  // of a start: what devices by name need
+  bool bypass = false;           // connect() is held for the helper (bypass.hpp)
 };
 
 oci::RuntimeSpec build_spec(const SpecInputs& inputs);

@@ -7,6 +7,7 @@
 #include "engine/process_group.hpp"
 #include "engine/views.hpp"
 #include "kernel/host.hpp"
+#include "oci/cdi/registry.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -16,6 +17,13 @@ std::string go_architecture() {
   if (machine == "x86_64") return "amd64";
   if (machine == "aarch64") return "arm64";
   return machine;
+}
+
+json::Array discovered_devices(const Options& options) {
+  json::Array out;
+  for (const std::string& name : oci::cdi::Registry::scan(options.cdi_spec_dirs).names())
+    out.push_back(json::Object{{"Source", "cdi"}, {"ID", name}});
+  return out;
 }
 
 json::Array security_options(const Services& services) {
@@ -181,6 +189,8 @@ json::Value info_view(Services& services, const ImageUses& images) {
   out["ContainerdCommit"] = out["RuncCommit"] = out["InitCommit"] = json::Object{{"ID", ""}, {"Expected", ""}};
   out["SecurityOptions"] = security_options(services);
   out["Warnings"] = warnings(services);
+  out["CDISpecDirs"] = json::encode(options.cdi_spec_dirs);
+  out["DiscoveredDevices"] = discovered_devices(options);
   out["IdMaps"] = services.ids.describe();
   return out;
 }

@@ -202,6 +202,27 @@ ResolvedUser resolve_user_in(std::string_view user, const std::vector<std::strin
   return out;
 }
 
+bool keeps_groups(const HostConfig& host) {
+  return host.group_add && std::ranges::find(*host.group_add, kKeepGroups) != host.group_add->end();
+}
+
+void check_kept_groups(const HostConfig& host, bool rootless) {
+  if (!keeps_groups(host)) return;
+  if (host.group_add->size() > 1)
+    fail(
+        ErrorKind::invalid_argument,
+        "--group-add keep-groups is not allowed with any other --group-add: the kernel lets nobody in a user namespace "
+        "set groups that are not in its map, so they are kept as they are or replaced");
+  if (!rootless)
+    fail(ErrorKind::unsupported,
+         "--group-add keep-groups is for an engine without root: this one is root's, and its groups are not the "
+         "caller's. Name the groups instead (--group-add GID), or start bryod as the user");
+}
+
+std::vector<std::string> named_groups(const HostConfig& host) {
+  return keeps_groups(host) ? std::vector<std::string>{} : host.group_add.value_or(std::vector<std::string>{});
+}
+
 ResolvedUser resolve_user(std::string_view user, const std::vector<std::string>& extra_groups,
                           const kernel::RootDirectory& root) {
   return resolve_user_in(user, extra_groups, read_small(root, "/etc/passwd"), read_small(root, "/etc/group"));

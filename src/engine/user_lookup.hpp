@@ -29,4 +29,13 @@ std::optional<std::string> read_from_layers(const storage::RootfsDescription& ro
 ResolvedUser resolve_user_in(std::string_view user, const std::vector<std::string>& extra_groups,
                              std::string_view passwd, std::string_view group);
 
+// --group-add keep-groups, as podman has it: the container's processes keep the supplementary groups of the engine's
+// user, which no group file inside knows and no map holds.
+inline constexpr std::string_view kKeepGroups = "keep-groups";
+bool keeps_groups(const HostConfig& host);
+// Error{invalid_argument, unsupported} when they are asked for with others, or of an engine of root's.
+void check_kept_groups(const HostConfig& host, bool rootless);
+// What is looked up in the image's group file.
+std::vector<std::string> named_groups(const HostConfig& host);
+
 }  // namespace bryo::engine

@@ -1,5 +1,7 @@
 #include "kernel/confinement.hpp"
 
+#include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,7 +12,10 @@
 #include <cerrno>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
+#include "base/unique_fd.hpp"
 #include "kernel/capabilities.hpp"
+#include "kernel/files.hpp"
 #include "kernel/raw.hpp"
 
 namespace bryo::kernel {
@@ -44,6 +49,14 @@ void keep_capabilities(std::uint64_t mask) {
   for (int i : {0, 1})
     if (now.words[i].permitted != wanted.words[i].permitted || now.words[i].inheritable != 0)
       fail(ErrorKind::internal, "capabilities are left after they were dropped");
+}
+
+void give_up_groups() {
+  if (::setgroups(0, nullptr) == 0) return;
+  const int error = errno;
+  const UniqueFd rule = open_at(AT_FDCWD, "/proc/self/setgroups", O_RDONLY);
+  if (error != EPERM || trim(read_file(rule.get(), 16)) != "deny")
+    throw Error::from_errno(error, "give up the supplementary groups (setgroups)");
 }
 
 void close_descriptors_from(unsigned first) {

@@ -11,6 +11,8 @@ namespace bryo::kernel {
 // Permitted and effective become `mask`; the inheritable and ambient sets become empty and the bounding set `mask`, as
 // far as the caller may (CAP_SETPCAP). Read back (capabilities(7)).
 void keep_capabilities(std::uint64_t mask);
+// No supplementary groups from here on. Where the user namespace lets nobody set any, they stay (user_namespaces(7)).
+void give_up_groups();
 // Every descriptor from this number on.
 void close_descriptors_from(unsigned first);
 // PR_SET_NO_NEW_PRIVS.

@@ -34,6 +34,20 @@ TEST(Limits, NamesAreTheKernels) {
   EXPECT_LE(own_limits(RLIMIT_NOFILE).soft, own_limits(RLIMIT_NOFILE).hard);
 }
 
+TEST(Limits, WhatIsAttainableIsWhatPrlimitWouldGrant) {
+  const ResourceLimits before = own_limits(RLIMIT_NOFILE);
+  EXPECT_EQ(attainable_limit(RLIMIT_NOFILE, before.hard), before.hard);
+  EXPECT_EQ(attainable_limit(RLIMIT_NOFILE, 1), 1U);
+  // More than fs.nr_open can ever be: refused to everybody.
+  const std::uint64_t most = attainable_limit(RLIMIT_NOFILE, std::uint64_t{1} << 40);
+  EXPECT_GE(most, before.hard);
+  EXPECT_LT(most, std::uint64_t{1} << 40);
+  EXPECT_EQ(attainable_limit(RLIMIT_NOFILE, most), most);
+  const ResourceLimits after = own_limits(RLIMIT_NOFILE);
+  EXPECT_EQ(after.soft, before.soft);
+  EXPECT_EQ(after.hard, before.hard);
+}
+
 TEST(Process, IsKnownByNumberAndStartTime) {
   const auto stat = process_stat(::getpid());
   ASSERT_TRUE(stat);

@@ -19,5 +19,8 @@ struct ResourceLimits {
   std::uint64_t hard = 0;
 };
 ResourceLimits own_limits(unsigned resource);
+// The highest hard limit, at most `wanted`, that the kernel lets this process give its children. Capabilities do not
+// tell: raising takes CAP_SYS_RESOURCE in the initial user namespace, and no open files beyond fs.nr_open (prlimit(2)).
+std::uint64_t attainable_limit(unsigned resource, std::uint64_t wanted);
 
 }  // namespace bryo::kernel

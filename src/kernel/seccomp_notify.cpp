@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -47,6 +48,12 @@ std::optional<pid_t> process_of(pid_t thread) {
   return std::nullopt;
 }
 
+std::uint64_t ask_cookie(int socket, int option) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return ::getsockopt(socket, SOL_SOCKET, option, &cookie, &size) == 0 ? cookie : 0;
+}
+
 }  // namespace
 
 SeccompListener::SeccompListener(UniqueFd fd) : fd_(std::move(fd)) {
@@ -54,16 +61,22 @@ SeccompListener::SeccompListener(UniqueFd fd) : fd_(std::move(fd)) {
   ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
-std::optional<HeldCall> SeccompListener::receive() {
-  seccomp_notif held{};
-  while (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &held) != 0) {
-    if (errno == ENOENT) return std::nullopt;
-    if (errno != EINTR) fail_errno("receive a held system call");
-    held = {};
-  }
+HeldCall read_held(const HeldRecord& record) {
+  static_assert(sizeof(HeldRecord) == sizeof(seccomp_notif));
+  const auto held = std::bit_cast<seccomp_notif>(record);
   HeldCall out{held.id, static_cast<pid_t>(held.pid), held.data.arch, held.data.nr, {}};
   for (std::size_t i = 0; i < out.arguments.size(); ++i) out.arguments[i] = held.data.args[i];
   return out;
+}
+
+std::optional<HeldCall> SeccompListener::receive(HeldRecord& into) {
+  into = {};
+  while (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &into) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    if (errno != EINTR) fail_errno("receive a held system call");
+    into = {};
+  }
+  return read_held(into);
 }
 
 bool SeccompListener::alive(const HeldCall& call) const {
@@ -115,10 +128,14 @@ bool read_memory_of(pid_t thread, std::uint64_t address, std::span<std::byte> in
   return ::process_vm_readv(thread, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(into.size());
 }
 
-std::optional<int> descriptor_flags_of(pid_t thread, int number) {
-  char path[64];
-  *fmt::format_to_n(path, sizeof path - 1, "/proc/{}/fdinfo/{}", thread, number).out = '\0';
-  const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
+UniqueFd open_descriptor_facts(pid_t thread) {
+  return UniqueFd(::open(fmt::format("/proc/{}/fdinfo", thread).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+std::optional<int> descriptor_flags(int facts, int number) {
+  char name[16];
+  *fmt::format_to_n(name, sizeof name - 1, "{}", number).out = '\0';
+  const UniqueFd file(::openat(facts, name, O_RDONLY | O_CLOEXEC));
   char text[256];
   const ssize_t size = file ? ::read(file.get(), text, sizeof text - 1) : -1;
   if (size <= 0) return std::nullopt;
@@ -154,10 +171,8 @@ EpollAnswer epoll_watches(pid_t thread, int epoll, int number) {
   return EpollAnswer::registered;
 }
 
-std::uint64_t network_of_socket(int socket) {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  return ::getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
-}
+std::uint64_t network_of_socket(int socket) { return ask_cookie(socket, SO_NETNS_COOKIE); }
+
+std::uint64_t cookie_of_socket(int socket) { return ask_cookie(socket, SO_COOKIE); }
 
 }  // namespace bryo::kernel

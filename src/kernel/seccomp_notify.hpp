@@ -24,13 +24,20 @@ struct HeldCall {
   std::array<std::uint64_t, 6> arguments{};
 };
 
+// A held call as the kernel writes it down (struct seccomp_notif). It may lie in memory that outlives the process which
+// receives it: the kernel counts a call as received only when it has been written there.
+struct alignas(8) HeldRecord {
+  std::array<std::byte, 80> bytes{};
+};
+HeldCall read_held(const HeldRecord& record);
+
 class SeccompListener {
  public:
   explicit SeccompListener(UniqueFd fd);
 
   int get() const { return fd_.get(); }
   // The next call; waits for one. nullopt: who made it has gone.
-  std::optional<HeldCall> receive();
+  std::optional<HeldCall> receive(HeldRecord& into);
   // Whether this call still waits for its answer.
   bool alive(const HeldCall& call) const;
   // The answers. Whoever has been killed meanwhile needs none: that is no error.
@@ -53,8 +60,10 @@ UniqueFd open_thread(pid_t thread);
 UniqueFd copy_descriptor_of(int pidfd, int number, bool& gone);
 // Reads once; false when not all of it can be read.
 bool read_memory_of(pid_t thread, std::uint64_t address, std::span<std::byte> into);
-// The O_ flags of a thread's descriptor, O_CLOEXEC among them (proc_pid_fdinfo(5)); nullopt when there is none.
-std::optional<int> descriptor_flags_of(pid_t thread, int number);
+// Where the kernel tells about a thread's descriptors (proc_pid_fdinfo(5)). Empty when it has gone.
+UniqueFd open_descriptor_facts(pid_t thread);
+// The O_ flags of one of them, O_CLOEXEC among them; nullopt when there is none, or the thread has gone.
+std::optional<int> descriptor_flags(int facts, int number);
 // The numbers of its epoll(7) descriptors.
 std::vector<int> epoll_descriptors_of(pid_t thread);
 
@@ -65,5 +74,7 @@ EpollAnswer epoll_watches(pid_t thread, int epoll, int number);
 
 // The network namespace that a socket belongs to, as a number (SO_NETNS_COOKIE, Linux 5.14); 0 when it is no socket.
 std::uint64_t network_of_socket(int socket);
+// What no other socket of this machine has or had (SO_COOKIE); 0 when it is no socket.
+std::uint64_t cookie_of_socket(int socket);
 
 }  // namespace bryo::kernel

@@ -134,6 +134,10 @@ void MonitorConnection::dispatch(Packet packet, MonitorListener& listener) try {
     listener.on_exec_exit(container_id_, message.exec_id, message.code);
     return;
   }
+  if (packet.header.type == MessageType::bypass_lost_event) {
+    listener.on_bypass_lost(container_id_);
+    return;
+  }
   std::promise<Packet> answer;
   {
     const std::lock_guard lock(mutex_);

@@ -218,6 +218,11 @@ void Monitor::keep_ports(std::vector<PortName> ports) {
   connection_->call(MessageType::remove_ports, {}, descriptors);
 }
 
+void Monitor::use_bypass(UniqueFd link) {
+  const int descriptors[] = {link.get()};
+  connection_->call(MessageType::use_bypass, {}, descriptors);
+}
+
 void Monitor::reopen_log() { connection_->call(MessageType::reopen_log, {}); }
 
 MonitorStatus Monitor::status() {

@@ -26,6 +26,9 @@ class MonitorListener {
   virtual void on_exec_exit(const std::string& container_id, const std::string& exec_id, int code) = 0;
   // The monitor went away without reporting an exit (killed, crashed): nobody watches the container any more.
   virtual void on_lost(const std::string& container_id, const std::string& reason) = 0;
+  // The helper of its bypass has gone: until there is another (Monitor::use_bypass), its connections take the usual
+  // way. Told again after a while.
+  virtual void on_bypass_lost(const std::string& /*container_id*/) {}
 };
 
 // The bryo-monitor program as a sealed memfd, made once per bryod: no container can reach a file on disk through
@@ -83,6 +86,9 @@ class Monitor {
   void remove_ports(std::vector<PortName> ports);
   // Removes all others: after a restart of bryod, those that were added and not remembered.
   void keep_ports(std::vector<PortName> ports);
+  // The link to another helper (MonitorHub::start_bypass), which gets its listeners from the monitor. Error{conflict}
+  // when it has one.
+  void use_bypass(UniqueFd link);
   // After somebody else moved the log file.
   void reopen_log();
   MonitorStatus status();

@@ -29,8 +29,8 @@ class Launcher {
   // Returns the pid of the container's init, which waits for start(). The descriptors stay open until wait_created().
   virtual pid_t begin(std::span<const std::byte> plan, std::vector<int> plan_descriptors,
                       const runtime::ChildStdio& stdio, const runtime::CgroupPlacement& cgroup) = 0;
-  // Before begin(): who answers for the calls that the container's filters hold back (bypass/link.hpp).
-  virtual void use_bypass(UniqueFd link) = 0;
+  // Before begin(): who gets the listeners of filters that hold calls back.
+  virtual void hand_listeners_to(runtime::ListenerHandler handler) = 0;
   virtual UniqueFd network_namespace() = 0;
   virtual void wait_created() = 0;
   virtual UniqueFd take_terminal() = 0;

@@ -12,6 +12,7 @@ bool ContainerPhase::allows(MessageType request) const {
     case MessageType::resize:
     case MessageType::set_ports:
     case MessageType::remove_ports:
+    case MessageType::use_bypass:
       return phase_ == Phase::created || phase_ == Phase::running;
     case MessageType::signal:
       // Too late is not_found, whoever was faster.
@@ -61,6 +62,8 @@ std::string_view to_string(MessageType type) {
       return "set_ports";
     case MessageType::remove_ports:
       return "remove_ports";
+    case MessageType::use_bypass:
+      return "use_bypass";
     case MessageType::reopen_log:
       return "reopen_log";
     case MessageType::status:
@@ -75,6 +78,8 @@ std::string_view to_string(MessageType type) {
       return "exit_event";
     case MessageType::exec_exit_event:
       return "exec_exit_event";
+    case MessageType::bypass_lost_event:
+      return "bypass_lost_event";
   }
   return "unknown";
 }

@@ -13,6 +13,8 @@
 //        ├── exec, attach, resize, signal, set_ports, remove_ports, reopen_log, status ─▶│
 //        │◀─ reply | failure {kind, errno, exit code, text} ────────────────┤             │
 //        │◀─ event exec_exit ───────────────────────────┤                                │
+//        │◀─ event bypass_lost ─────────────────────────┤ its bypass helper is gone      │
+//        ├── use_bypass + link ────────────────────────▶│ (bypass/link.hpp)              │
 //        │◀─ event exit {code, oom, time} ──────────────┤◀────────────────────── dies ───│
 //        ├── close ────────────────────────────────────▶│ leaves when its streams are empty
 //
@@ -51,11 +53,13 @@ enum class MessageType : std::uint16_t {
   status,
   close,
   remove_ports,
+  use_bypass,
   // monitor → bryod
   reply = 100,
   failure,
   exit_event,
   exec_exit_event,
+  bypass_lost_event,
 };
 
 struct MessageHeader {

@@ -7,7 +7,6 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
-#include "bypass/link.hpp"
 #include "monitor/launcher.hpp"
 #include "monitor/own_process.hpp"
 
@@ -37,11 +36,11 @@ class RuntimeLauncher final : public Launcher {
     adjust(plan_->process, stdio);
     descriptors_ = std::move(plan_descriptors);
     container_.emplace(runtime::Container::begin(
-        *plan_, {.stdio = stdio, .cgroup = cgroup, .descriptors = descriptors_, .on_listener = on_listener()}));
+        *plan_, {.stdio = stdio, .cgroup = cgroup, .descriptors = descriptors_, .on_listener = on_listener_}));
     return container_->pid();
   }
 
-  void use_bypass(UniqueFd link) override { bypass_ = std::move(link); }
+  void hand_listeners_to(runtime::ListenerHandler handler) override { on_listener_ = std::move(handler); }
 
   UniqueFd network_namespace() override { return container_->network_namespace(); }
 
@@ -60,16 +59,11 @@ class RuntimeLauncher final : public Launcher {
                     const runtime::CgroupPlacement& cgroup) override {
     runtime::ExecPlan exec = runtime::deserialize_exec_plan(plan);
     adjust(exec.process, stdio);
-    auto process = runtime::ExecProcess::start(exec, container_->pidfd(), {stdio, cgroup, {}, on_listener()});
+    auto process = runtime::ExecProcess::start(exec, container_->pidfd(), {stdio, cgroup, {}, on_listener_});
     return {process.pid(), process.take_pty_master(), process.warnings()};
   }
 
  private:
-  runtime::ListenerHandler on_listener() const {
-    if (!bypass_) return {};
-    return [this](const UniqueFd& listener, pid_t) { bypass::send_listener(bypass_.get(), listener.get()); };
-  }
-
   void adjust(runtime::ProcessPlan& process, const runtime::ChildStdio& stdio) const {
     // Not the monitor's own, which protects it from the OOM killer.
     if (!process.oom_score_adj) process.oom_score_adj = original_score_;
@@ -88,7 +82,7 @@ class RuntimeLauncher final : public Launcher {
   std::unique_ptr<runtime::LaunchPlan> plan_;
   std::string uid_map_;
   std::vector<int> descriptors_;
-  UniqueFd bypass_;
+  runtime::ListenerHandler on_listener_;
   std::optional<runtime::Container> container_;
 };
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernel/cgroups.hpp"
+#include "monitor/bypass_standby.hpp"
 #include "monitor/control_server.hpp"
 #include "monitor/event_loop.hpp"
 #include "monitor/forward.hpp"
@@ -47,6 +48,7 @@ class Session final : ControlHandler, EventHandler {
   void on_events(std::uint32_t events) override;
 
   Answer launch(Packet& packet);
+  void stand_by_for_bypass(UniqueFd link);
   void make_cgroup(const LaunchMessage& request);
   runtime::CgroupPlacement placement() const;
   void finish_launch();
@@ -57,6 +59,7 @@ class Session final : ControlHandler, EventHandler {
   Answer signal(const SignalMessage& request);
   Answer set_ports(Packet& packet);
   Answer remove_ports(const RemovePortsMessage& request);
+  Answer use_bypass(Packet& packet);
   Answer status();
   void close();
 
@@ -97,6 +100,7 @@ class Session final : ControlHandler, EventHandler {
   std::unique_ptr<LogWriter> log_;
   std::unique_ptr<ProcessStreams> streams_;
   Forwards forwards_;
+  std::unique_ptr<BypassStandby> bypass_;
   std::map<std::string, Exec> execs_;
   std::vector<ExecExitMessage> missed_;
   bool acknowledged_ = false;

@@ -68,6 +68,8 @@ Answer Session::on_request(MessageType type, Packet& packet) {
       return set_ports(packet);
     case MessageType::remove_ports:
       return remove_ports(message_from_memory<RemovePortsMessage>(packet));
+    case MessageType::use_bypass:
+      return use_bypass(packet);
     case MessageType::reopen_log:
       if (log_) log_->reopen();
       return {};
@@ -99,7 +101,7 @@ Answer Session::launch(Packet& packet) {
     const ProgramEnds ends = streams_->open_pipes();
     plan_descriptors_ = std::move(packet.descriptors);
     if (request.bypass) {
-      launcher_.use_bypass(std::move(plan_descriptors_.back()));
+      stand_by_for_bypass(std::move(plan_descriptors_.back()));
       plan_descriptors_.pop_back();
     }
     init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), placement());
@@ -113,6 +115,19 @@ Answer Session::launch(Packet& packet) {
     tear_down();
     throw;
   }
+}
+
+void Session::stand_by_for_bypass(UniqueFd link) {
+  bypass_ = std::make_unique<BypassStandby>(loop_, std::move(link),
+                                            [this] { control_.send_event(MessageType::bypass_lost_event, {}); });
+  launcher_.hand_listeners_to([this](UniqueFd listener, pid_t) { bypass_->add(std::move(listener)); });
+}
+
+Answer Session::use_bypass(Packet& packet) {
+  if (!bypass_) fail(ErrorKind::conflict, "this container was started without a bypass");
+  if (packet.descriptors.empty()) fail(ErrorKind::invalid_argument, "control message lacks its link");
+  bypass_->take(std::move(packet.descriptors.front()));
+  return {};
 }
 
 void Session::make_cgroup(const LaunchMessage& request) {

@@ -26,6 +26,7 @@ namespace bryo::network {
 struct NetworkManager::Impl {
   struct Published {
     std::vector<Translation> translations;
+    std::vector<PublishedPort> ports;
   };
 
   Impl(NetworkOptions from, Persistence& persistence);
@@ -57,6 +58,8 @@ struct NetworkManager::Impl {
                    std::vector<Translation>& translations);
   // A rootless engine's containers reach published ports by addresses of our own namespace, too.
   bool add_inner_socket(const PublishedSocket& outer, PublishResult& result) const;
+  // Adds them to options.outer_ports, or takes the translations back.
+  void open_outside(const std::vector<PublishedPort>& opened, const std::vector<Translation>& translations);
   void withdraw(const std::vector<Translation>& translations);
   void warn(std::string text);
 

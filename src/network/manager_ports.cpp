@@ -113,6 +113,7 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
     for (const PortPublish& request : requests)
       impl_->publish_one(container_id, endpoint, request, result, translations);
     if (impl_->firewall) impl_->firewall->add(translations);
+    if (impl_->options.outer_ports) impl_->open_outside(result.ports, translations);
   } catch (const Error& error) {
     for (const PublishedPort& port : result.ports)
       impl_->ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
@@ -128,7 +129,19 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
   const std::lock_guard lock(impl_->mutex);
   auto& record = impl_->published[std::string(container_id)].translations;
   record.insert(record.end(), translations.begin(), translations.end());
+  auto& all = impl_->published[std::string(container_id)].ports;
+  all.insert(all.end(), result.ports.begin(), result.ports.end());
   return result;
+}
+
+void NetworkManager::Impl::open_outside(const std::vector<PublishedPort>& opened,
+                                        const std::vector<Translation>& translations) {
+  try {
+    options.outer_ports->add(opened);
+  } catch (...) {
+    withdraw(translations);
+    throw;
+  }
 }
 
 void NetworkManager::Impl::withdraw(const std::vector<Translation>& translations) {
@@ -152,7 +165,11 @@ void NetworkManager::unpublish(std::string_view container_id, const std::vector<
     });
     withdrawn.assign(kept, all.end());
     all.erase(kept, all.end());
+    std::erase_if(found->second.ports, [&](const PublishedPort& port) {
+      return std::find(ports.begin(), ports.end(), port) != ports.end();
+    });
   }
+  if (impl_->options.outer_ports) impl_->options.outer_ports->remove(ports);
   impl_->withdraw(withdrawn);
   for (const PublishedPort& port : ports)
     impl_->ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
@@ -167,6 +184,7 @@ void NetworkManager::unpublish(std::string_view container_id) {
     record = std::move(found->second);
     impl_->published.erase(found);
   }
+  if (impl_->options.outer_ports) impl_->options.outer_ports->remove(record.ports);
   impl_->withdraw(record.translations);
   impl_->ports.release(container_id);
 }

@@ -19,6 +19,13 @@ std::optional<Translation> translation_of(const PublishedPort& port, bool proxie
   return Translation{parse_protocol(port.protocol), *host, port.host_port, *target, port.container_port, proxied};
 }
 
+std::vector<PublishedPort> ports_of(const std::vector<RunningContainer>& running) {
+  std::vector<PublishedPort> out;
+  for (const RunningContainer& container : running)
+    out.insert(out.end(), container.ports.begin(), container.ports.end());
+  return out;
+}
+
 }  // namespace
 
 void NetworkManager::Impl::restore_endpoints(const std::vector<RunningContainer>& running) {
@@ -37,6 +44,7 @@ void NetworkManager::Impl::restore_endpoints(const std::vector<RunningContainer>
       if (const auto translation = translation_of(port, options.userland_proxy))
         record.translations.push_back(*translation);
     }
+    record.ports = container.ports;
     if (container.ports.empty()) published.erase(container.container_id);
   }
 }
@@ -123,6 +131,7 @@ void NetworkManager::restore(std::vector<RunningContainer> running) {
   if (impl_->firewall) impl_->firewall->replace(std::move(rules), std::move(translations), impl_->forwarding.ours());
   impl_->restore_bridges(running);
   impl_->restore_dns(running);
+  if (impl_->options.outer_ports) impl_->options.outer_ports->settle(ports_of(running));
   if (!impl_->firewall) return;
   for (const std::string& chain : impl_->firewall->foreign_drop_policies())
     impl_->warn(

@@ -50,6 +50,7 @@ struct NetworkOptions {
   // Where published ports are when that is not the engine's own network namespace: a rootless engine lives in one that
   // packets from outside do not reach. Its monitors then forward everything. Null: in our own.
   std::shared_ptr<kernel::NetnsThread> outside;
+  std::shared_ptr<OuterPorts> outer_ports;  // null: nowhere else
   std::vector<std::shared_ptr<const InheritedPort>> inherited;
 };
 

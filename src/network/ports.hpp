@@ -71,6 +71,18 @@ struct PublishResult {
   std::vector<PublishedSocket> sockets;
 };
 
+// Where the engine's own network is not the one that clients come to (inside rootlesskit): whoever opens the same ports
+// out there. Calls may wait for another process.
+class OuterPorts {
+ public:
+  virtual ~OuterPorts() = default;
+  // All or none. Error{conflict} when one is taken out there.
+  virtual void add(const std::vector<PublishedPort>& ports) = 0;
+  virtual void remove(const std::vector<PublishedPort>& ports) noexcept = 0;
+  // These and no others, after an engine that was killed.
+  virtual void settle(const std::vector<PublishedPort>& ports) noexcept = 0;
+};
+
 }  // namespace bryo::network
 
 template <>

@@ -139,7 +139,9 @@ void check_bounding_set(ChildContext& context) noexcept {
 
 void set_ids(ChildContext& context) noexcept {
   const ProcessPlan& process = *context.process;
-  if (context.may_set_groups)
+  if (process.keep_groups)
+    context.may_set_groups = false;
+  else if (context.may_set_groups)
     context.link.check(raw::setgroups(process.groups.size(), process.groups.data()), {"setgroups"});
   else if (process.groups.size() > 1)
     context.link.warn(EPERM, {"set process.user.additionalGids: the user namespace lets nobody set groups"});

@@ -75,10 +75,12 @@ void enter_network(ChildContext& context) noexcept {
 
 void become_namespace_root(ChildContext& context) noexcept {
   if (!context.become_root) return;
-  // EPERM: the namespace denies it, as one made without rights does (CVE-2014-8989).
-  const int groups = raw::setgroups(0, nullptr);
-  context.may_set_groups = groups != -EPERM;
-  if (context.may_set_groups) context.link.check(groups, {"setgroups in the user namespace"});
+  if (!context.process->keep_groups) {
+    // EPERM: the namespace denies it, as one made without rights does (CVE-2014-8989).
+    const int groups = raw::setgroups(0, nullptr);
+    context.may_set_groups = groups != -EPERM;
+    if (context.may_set_groups) context.link.check(groups, {"setgroups in the user namespace"});
+  }
   context.link.check(raw::setresgid(0), {"become group 0 of the user namespace"});
   context.link.check(raw::setresuid(0), {"become user 0 of the user namespace"});
   // The kernel makes processes that change ids dumpable as fs.suid_dumpable says.

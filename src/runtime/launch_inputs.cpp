@@ -118,14 +118,12 @@ void own_pipes(const ChildStdio& stdio, std::uint32_t host_uid) {
 
 void ChildInputs::clamp_limits(const ProcessPlan& process) {
   limits_ = process.limits;
-  const bool may_raise = (kernel::effective_capabilities() & kernel::capability_bit(CAP_SYS_RESOURCE)) != 0;
   for (ResourceLimit& limit : limits_) {
-    const kernel::ResourceLimits now = kernel::own_limits(limit.resource);
-    if (limit.hard <= now.hard || may_raise) continue;
-    warnings_.push_back(
-        fmt::format("{}: the hard limit {} is above {}, the most that we may give (no CAP_SYS_RESOURCE)",
-                    kernel::resource_name(limit.resource), limit.hard, now.hard));
-    limit.hard = now.hard;
+    const std::uint64_t most = kernel::attainable_limit(limit.resource, limit.hard);
+    if (most == limit.hard) continue;
+    warnings_.push_back(fmt::format("{}: the hard limit {} is above {}, the most that the kernel lets us give",
+                                    kernel::resource_name(limit.resource), limit.hard, most));
+    limit.hard = most;
     limit.soft = std::min(limit.soft, limit.hard);
   }
 }

@@ -1,13 +1,16 @@
 // Real containers, as root.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "kernel/cgroups.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/netns.hpp"
 #include "kernel/netns_maker.hpp"
+#include "kernel/rlimits.hpp"
 #include "runtime/test_support.hpp"
 
 namespace bryo::runtime::testing {
@@ -217,6 +220,43 @@ TEST_F(LaunchTest, UserGroupsAndUmaskAreThoseOfTheSpec) {
   EXPECT_THAT(result.output, HasSubstr("\n600\n"));
 }
 
+// The launcher's own groups; by default none of them gets into a container.
+TEST_F(LaunchTest, GroupsOfTheLauncherStayOnlyWithTheAnnotation) {
+  const std::vector<gid_t> before = [] {
+    std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
+    groups.resize(static_cast<std::size_t>(::getgroups(static_cast<int>(groups.size()), groups.data())));
+    return groups;
+  }();
+  const gid_t own[] = {77123};
+  ASSERT_EQ(::setgroups(1, own), 0);
+  oci::RuntimeSpec spec = shell_spec("grep Groups /proc/self/status; sleep 100");
+  spec.process->user = {.uid = 1000, .gid = 1000};
+  oci::RuntimeSpec keeping = spec;
+  keeping.annotations[std::string(kKeepGroupsAnnotation)] = "1";
+  for (const bool mapped : {false, true}) {
+    RootfsSource source = directory(root_);
+    if (mapped) {
+      map_ids(spec);
+      map_ids(keeping);
+      source.kind = RootfsSource::Kind::idmapped_directory;
+    }
+    const auto first_line = [&](const oci::RuntimeSpec& of) {
+      oci::RuntimeSpec once = of;
+      once.process->args.back() = "grep Groups /proc/self/status";
+      return run(once, source).output;
+    };
+    EXPECT_EQ(first_line(spec), "Groups:\t1000 \n");
+    // Outside the map a group is shown as nobody's.
+    EXPECT_EQ(first_line(keeping), mapped ? "Groups:\t65534 \n" : "Groups:\t77123 \n");
+    Launched launched(keeping, source);
+    launched.start();
+    oci::Process process = *keeping.process;
+    process.args = {"grep", "Groups", "/proc/self/status"};
+    EXPECT_EQ(exec(launched, keeping, process).output, mapped ? "Groups:\t65534 \n" : "Groups:\t77123 \n");
+  }
+  ASSERT_EQ(::setgroups(before.size(), before.data()), 0);
+}
+
 TEST_F(LaunchTest, SeccompFiltersAndNoNewPrivilegesAreOn) {
   oci::RuntimeSpec spec = shell_spec("grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status; umount /proc 2>&1");
   spec.linux_->seccomp = default_seccomp_profile(capability_bits(default_capabilities()), facts().kernel);
@@ -231,9 +271,12 @@ TEST_F(LaunchTest, LimitsHoldAndAreClampedWithAWarningWhereWeMayNot) {
   oci::RuntimeSpec spec = shell_spec("ulimit -n; ulimit -Hn; ulimit -c");
   spec.process->rlimits = {{"RLIMIT_NOFILE", 64, 32}, {"RLIMIT_CORE", 0, 0}};
   EXPECT_EQ(run(spec, directory(root_)).output, "32\n64\n0\n");
-  if ((facts().capabilities >> 24 & 1) != 0) GTEST_SKIP() << "has CAP_SYS_RESOURCE: nothing is clamped";
-  spec.process->rlimits = {{"RLIMIT_MEMLOCK", UINT64_MAX, UINT64_MAX}};
-  EXPECT_THAT(run(spec, directory(root_)).warnings, Contains(HasSubstr("RLIMIT_MEMLOCK")));
+  // Above what fs.nr_open can be, which holds whatever our capabilities.
+  spec.process->rlimits = {{"RLIMIT_NOFILE", UINT64_MAX, UINT64_MAX}};
+  const std::uint64_t most = kernel::attainable_limit(RLIMIT_NOFILE, UINT64_MAX);
+  const auto clamped = run(spec, directory(root_));
+  EXPECT_THAT(clamped.output, StartsWith(fmt::format("{0}\n{0}\n", most)));
+  EXPECT_THAT(clamped.warnings, Contains(HasSubstr("RLIMIT_NOFILE")));
 }
 
 TEST_F(LaunchTest, SysctlsAreSetInTheContainersNamespacesOnly) {

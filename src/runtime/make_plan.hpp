@@ -74,6 +74,9 @@ bool complete_mappings(oci::RuntimeSpec& spec);
 std::vector<std::string> resctrl_leftovers(const oci::RuntimeSpec& spec, const std::string& resctrl,
                                            const std::string& container_id);
 
+// With this annotation the launcher's supplementary groups stay and none are set (crun(1), "EXTENSIONS").
+inline constexpr std::string_view kKeepGroupsAnnotation = "run.oci.keep_original_groups";
+
 LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,
                      const PlanOptions& options = {});
 

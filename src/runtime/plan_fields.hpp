@@ -30,9 +30,9 @@ auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, Schedulin
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, ProcessPlan> {
   return std::tie(v.arguments, v.environment, v.working_directory, v.create_working_directory, v.uid, v.gid, v.groups,
-                  v.umask, v.capabilities, v.no_new_privileges, v.limits, v.oom_score_adj, v.scheduling, v.io_priority,
-                  v.personality, v.initial_cpus, v.final_cpus, v.apparmor_profile, v.selinux_label, v.session_keyring,
-                  v.seccomp, v.terminal, v.rows, v.columns);
+                  v.keep_groups, v.umask, v.capabilities, v.no_new_privileges, v.limits, v.oom_score_adj, v.scheduling,
+                  v.io_priority, v.personality, v.initial_cpus, v.final_cpus, v.apparmor_profile, v.selinux_label,
+                  v.session_keyring, v.seccomp, v.terminal, v.rows, v.columns);
 }
 template <typename T>
 auto plan_fields(T& v) requires std::is_same_v<std::remove_const_t<T>, MapTexts> {

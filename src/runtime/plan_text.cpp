@@ -162,7 +162,7 @@ void add_process(const ProcessPlan& p, std::string& out) {
   line("umask", fmt::format("{:04o}", p.umask.value_or(022)));
   if (p.terminal) line("terminal", fmt::format("{}x{}", p.columns, p.rows));
   line("bounding set", capability_names(p.capabilities.bounding).substr(1));
-  line("groups", fmt::format("{}", fmt::join(p.groups, " ")));
+  line("groups", p.keep_groups ? "the launcher's" : fmt::format("{}", fmt::join(p.groups, " ")));
   line("gid", p.gid);
   line("uid", p.uid);
   for (const ResourceLimit& l : p.limits)

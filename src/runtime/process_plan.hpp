@@ -64,6 +64,9 @@ struct ProcessPlan {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups;
+  // The launcher's own supplementary groups stay instead, in the container's user namespace too, where they have no
+  // names: what they may open, the program may. Nobody can set such groups, so `groups` cannot be added.
+  bool keep_groups = false;
   std::optional<std::uint32_t> umask;
 
   CapabilitySets capabilities;

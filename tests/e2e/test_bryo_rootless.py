@@ -384,10 +384,10 @@ def test_name_server_file_is_written_into_a_copy_of_etc(run, kind):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_host_is_reached_and_its_loopback_only_when_open(run, server, outside_address, kind):
-    running = subprocess.Popen(server("tcp", 7007))
-    ask_inside = "import socket; s = socket.create_connection(('{}', 7007), 3); s.send(b'x'); print(s.recv(100))"
+    running = subprocess.Popen(server("tcp", 7017))
+    ask_inside = "import socket; s = socket.create_connection(('{}', 7017), 3); s.send(b'x'); print(s.recv(100))"
     try:
-        wait_for(lambda: ask("127.0.0.1", 7007))
+        wait_for(lambda: ask("127.0.0.1", 7017))
         inside = run(f"--net={kind}", "--disable-host-loopback", "python3", "-c", ask_inside.format(outside_address))
         assert inside.returncode == 0, inside.stderr
         assert run(f"--net={kind}", "python3", "-c", ask_inside.format("10.0.2.2")).returncode == 0
@@ -583,5 +583,60 @@ def test_bryod_runs_under_it_and_under_rootlesskit(start, penguin, data, busybox
     assert done.stdout.split()[0] == "0", done.stderr
     # It uses the namespaces that are there.
     assert [pid for pid in children(rootless.pid) if "usernet" in Path(f"/proc/{pid}/comm").read_text()] == []
+    rootless.process.terminate()
+    rootless.wait(30)
+
+
+def engine_of(rootless):
+    return next(pid for pid in children(rootless.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == "bryod")
+
+
+SERVE = "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80; done"
+
+
+@pytest.mark.parametrize("program", [BRYO_ROOTLESS, ROOTLESSKIT])
+def test_ports_of_bryod_are_published_on_the_host(start, penguin, data, busybox, outside_address, program):
+    """Through the API of what it runs in, as rootlesskit-docker-proxy does for dockerd; what a killed engine had is put right by the next."""
+    gate = penguin.runtime / "gate"
+    gate.touch()
+    line = f"while sleep 0.1; do if [ -e {gate} ]; then {BIN}/bryod --data-root {data} || true; fi; done"
+    rootless = start("--net=slirp4netns", "--copy-up=/etc", "--copy-up=/run", "--disable-host-loopback", "--port-driver=builtin",
+                     "-p", "127.0.0.1:8099:99/tcp", "sh", "-c", line, program=program).wait_running()
+
+    def outer():
+        return sorted(f"{port['spec']['proto']} {port['spec']['parentIP']}:{port['spec']['parentPort']}" for port in json.loads(f"[{','.join(rootless.ctl('list-ports', '--json').stdout.splitlines())}]"))
+
+    def answers(port):
+        return b"hello" in ask(outside_address, port, b"GET / HTTP/1.0\r\n\r\n")
+
+    own = outer()
+    assert own == ["tcp 127.0.0.1:8099"]
+    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
+    assert docker(penguin, "load", "-i", busybox).returncode == 0
+    for name, port in (("web", 8080), ("other", 8081)):
+        made = docker(penguin, "run", "-d", "--name", name, "-p", f"{port}:80", "busybox", "sh", "-c", SERVE)
+        assert made.returncode == 0, made.stderr
+        wait_for(lambda: answers(port), what=f"port {port} on the host")
+    assert {"tcp4 0.0.0.0:8080", "tcp4 0.0.0.0:8081"} <= set(outer())
+    taken = docker(penguin, "run", "--rm", "-p", "127.0.0.1:8099:80", "busybox", "true")
+    assert taken.returncode == 125 and "8099" in taken.stderr, taken.stderr
+
+    assert docker(penguin, "rm", "-f", "other").returncode == 0
+    assert not any("8081" in port for port in outer())
+
+    # Killed, and a container ends before the next one comes.
+    gate.unlink()
+    web = int(docker(penguin, "inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    engine = engine_of(rootless)
+    os.kill(engine, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{engine}").exists())
+    assert any("8080" in port for port in outer()) and answers(8080), "the container goes on"
+    os.kill(web, signal.SIGKILL)
+    wait_for(lambda: not alive(web))
+    gate.touch()
+    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
+    wait_for(lambda: outer() == own, what="the port of the ended container is closed, and nobody else's")
+    gate.unlink()
+    os.kill(engine_of(rootless), signal.SIGTERM)
     rootless.process.terminate()
     rootless.wait(30)

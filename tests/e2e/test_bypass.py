@@ -1,7 +1,11 @@
 """--network bypass: a rootless container connects past the user-mode network, and never to the host's loopback."""
 
+import os
+import signal
 import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,7 @@ from tests.support.daemon import ROOTLESS
 from tests.support.images import program
 from tests.support.otherhost import OtherHost
 from tests.support.rawhttp import ApiError
+from tests.support.waiting import wait_for
 
 PORT = 8123
 
@@ -89,3 +94,85 @@ def test_with_root_there_is_nothing_to_bypass(daemon):
     daemon.pull("busybox")
     with pytest.raises(ApiError, match="nothing to bypass"):
         daemon.run("busybox", "true", host_config={"NetworkMode": "bypass"})
+
+
+def processes(name):
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            if (directory / "comm").read_text().strip() == name and (directory / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                found.append(int(directory.name))
+        except OSError:
+            pass
+    return found
+
+
+def helper():
+    """The one there is; another may be on its way."""
+    return wait_for(lambda: processes("bryo-bypass"), 20, "a helper works")[0]
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: pid not in processes("bryo-bypass"), 5, "it is gone")
+
+
+def container_with_dial(daemon, *command):
+    return daemon.run("busybox", *command, wait=False, host_config={"NetworkMode": "bypass", "Binds": [f"{program('dial')}:/dial:ro"]})
+
+
+def local_address(daemon, container, other):
+    return "".join(daemon.exec(container, "/dial", "tcp", other.here, str(PORT))[1:]).strip()
+
+
+@pytest.mark.bryo_only
+def test_a_helper_that_is_killed_at_work_is_replaced(rootless, other):
+    with Listener(other.here):
+        container = container_with_dial(rootless, "/dial", "many", other.here, str(PORT), "40000")
+        for _ in range(3):
+            first = helper()
+            time.sleep(0.3)  # of its time, most goes by between a call and its answer
+            kill(first)
+            time.sleep(0.2)
+        last = helper()
+        assert processes("bryo-bypass") == [last], "no more than one"
+        wait_for(lambda: not rootless.state(container)["Running"], 90, "every connect() has got its answer")
+        assert rootless.state(container)["ExitCode"] == 0, rootless.output(container)
+
+
+def descriptors():
+    """Of the helper and of the container's monitor."""
+    return {name: sorted(os.readlink(file).partition("[")[0] for pid in processes(name) for file in Path(f"/proc/{pid}/fd").iterdir()) for name in ("bryo-bypass", "bryo-monitor")}
+
+
+@pytest.mark.bryo_only
+def test_what_an_exec_needed_is_given_back(rootless, other):
+    with Listener(other.here):
+        container = container_with_dial(rootless, "sleep", "100")
+        assert local_address(rootless, container, other) == f"local {other.here}"
+        time.sleep(3)  # the helper forgets callers after a while of nothing
+        before = descriptors()
+        for _ in range(10):
+            assert local_address(rootless, container, other) == f"local {other.here}"
+        wait_for(lambda: descriptors() == before, 10, f"the same descriptors as before: {before}")
+        kill(helper())
+        wait_for(lambda: local_address(rootless, container, other) == f"local {other.here}", 10, "another works")
+        wait_for(lambda: descriptors() == before, 10, f"the same descriptors as before: {before}")
+
+
+@pytest.mark.bryo_only
+def test_without_a_helper_connections_take_the_usual_way(rootless, other):
+    with Listener(other.here):
+        container = container_with_dial(rootless, "sh", "-c", f"while :; do /dial tcp {other.here} {PORT}; sleep 0.2; done")
+        past, through = f"local {other.here}", "local 172."
+        rootless.wait_output(container, past)
+        rootless.kill9()
+        kill(helper())
+        time.sleep(2)
+        assert processes("bryo-bypass") == [], "there is nobody who could start one"
+        rootless.start()
+        before = len(rootless.output(container))
+        wait_for(lambda: processes("bryo-bypass"), 40, "the new bryod has started another")
+        wait_for(lambda: past in rootless.output(container)[before:], 10, "connections go past the network again")
+        lines = rootless.output(container).split("\n")[:-1]
+        assert any(line.startswith(through) for line in lines) and all(line.startswith((past, through)) for line in lines), lines

@@ -242,6 +242,16 @@ def test_resize_through_the_api(daemon):
         assert b"11 77" in stream.read_raw_until(b"11 77")
 
 
+def test_resize_of_what_is_just_ending(daemon):
+    for _ in range(10):
+        container = daemon.run("busybox", "true", wait=False, Tty=True)
+        with pytest.raises(ApiError) as ended:
+            while True:
+                daemon.api.post(f"/containers/{container}/resize", h=11, w=77)
+        assert ended.value.status in (404, 409), ended.value
+    assert daemon.process.poll() is None
+
+
 def test_signals_are_forwarded_by_the_client(docker, daemon):
     process = docker.background("run", "--name", "box", "busybox", "sh", "-c", "trap 'echo got int; exit 7' INT; echo ready; while :; do sleep 0.05; done")
     assert process.stdout.readline() == b"ready\n"

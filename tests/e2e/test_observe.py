@@ -15,12 +15,16 @@ def busybox(daemon):
     daemon.pull("busybox")
 
 
+def events_since(daemon, begin):
+    with daemon.api.stream("GET", "/events", since=f"{begin:.9f}", until=f"{time.time() + 0.1:.9f}") as stream:
+        return list(stream.objects())
+
+
 def test_events_of_a_life(daemon):
     begin = time.time()
     container = daemon.run("busybox", "sh", "-c", "exit 3", name="box", Labels={"a": "b"})
     daemon.api.delete(f"/containers/{container}")
-    with daemon.api.stream("GET", "/events", since=f"{begin:.9f}", until=f"{time.time() + 0.1:.9f}") as stream:
-        events = [(e["Type"], e["Action"], e) for e in stream.objects()]
+    events = [(e["Type"], e["Action"], e) for e in events_since(daemon, begin)]
     actions = [a for t, a, e in events if t == "container" and e["Actor"]["ID"] == container]
     assert actions == ["create", "start", "die", "destroy"]
     networks = [a for t, a, e in events if t == "network" and e["Actor"]["Attributes"].get("container") == container]
@@ -29,6 +33,55 @@ def test_events_of_a_life(daemon):
     assert die["Actor"]["Attributes"]["exitCode"] == "3" and die["Actor"]["Attributes"]["name"] == "box"
     assert die["Actor"]["Attributes"]["image"] == "busybox" and die["Actor"]["Attributes"]["a"] == "b"
     assert die["status"] == "die" and die["id"] == container and die["from"] == "busybox" and die["timeNano"] > begin * 1e9
+
+
+def test_events_of_clients_and_volumes(docker, daemon):
+    begin = time.time()
+    docker("volume", "create", "data")
+    with docker.terminal("run", "-it", "-v", "data:/data", "--name", "box", "busybox", "sh") as terminal:
+        terminal.expect(r"/ # ")
+        terminal.type("\x10\x11")
+        terminal.wait()
+    docker("top", "box")
+    with docker.terminal("exec", "-it", "box", "sh") as terminal:
+        terminal.expect(r"/ # ")
+        terminal.type("\x10\x11")
+        terminal.wait()
+    container = daemon.state("box") and daemon.api.get("/containers/box/json")["Id"]
+    docker("rm", "-f", "box")
+    events = events_since(daemon, begin)
+    mine = [e["Action"].partition(":")[0] for e in events if e["Type"] == "container" and e["Actor"]["ID"] == container]
+    in_order = [a for a in mine if a != "resize" and a != "exec_die"]
+    # Clients look for the detach keys themselves: no "detach" comes from them.
+    assert in_order == ["create", "attach", "start", "top", "exec_create", "exec_start", "kill", "die", "destroy"]
+    resize = next(e for e in events if e["Action"] == "resize")["Actor"]["Attributes"]
+    assert int(resize["height"]) >= 0 and int(resize["width"]) >= 0
+    volume = {e["Action"]: e["Actor"] for e in events if e["Type"] == "volume"}
+    assert volume["mount"]["ID"] == volume["unmount"]["ID"] == "data"
+    assert volume["mount"]["Attributes"] == {"container": container, "destination": "/data", "driver": "local", "propagation": "", "read/write": "true"}
+    assert volume["unmount"]["Attributes"] == {"container": container, "driver": "local"}
+
+
+def detach(daemon, path, body=None, **query):
+    with daemon.api.hijack(path, body, **query) as stream:
+        stream.send(b"\x10\x11")
+        stream.read_raw_all()
+
+
+def test_detach_keys_are_an_event(daemon):
+    begin = time.time()
+    box = daemon.run("busybox", "sh", name="box", wait=False, Tty=True, OpenStdin=True)
+    detach(daemon, f"/containers/{box}/attach", stream=1, stdin=1, stdout=1)
+    wait_for(lambda: [e for e in events_since(daemon, begin) if e["Action"] == "detach" and e["Actor"]["ID"] == box])
+
+
+@pytest.mark.bryo_only  # as later dockerds do it
+def test_detach_keys_of_an_exec_are_an_event(daemon):
+    begin = time.time()
+    box = daemon.run("busybox", "sleep", "60", name="box", wait=False)
+    process = daemon.api.post(f"/containers/{box}/exec", {"Cmd": ["sh"], "Tty": True, "AttachStdin": True, "AttachStdout": True})["Id"]
+    detach(daemon, f"/exec/{process}/start", {"Detach": False, "Tty": True})
+    wait_for(lambda: [e for e in events_since(daemon, begin) if e["Action"] == "exec_detach" and e["Actor"]["Attributes"]["execID"] == process])
 
 
 def test_events_come_as_they_happen(docker, daemon):
@@ -53,8 +106,7 @@ def test_exec_and_image_events(daemon):
     daemon.api.delete("/images/other:one")
     daemon.api.post(f"/containers/{container}/kill")
     wait_for(lambda: not daemon.state(container)["Running"])
-    with daemon.api.stream("GET", "/events", since=f"{begin:.9f}", until=f"{time.time() + 0.1:.9f}") as stream:
-        actions = [e["Action"] for e in stream.objects()]
+    actions = [e["Action"] for e in events_since(daemon, begin)]
     assert [a for a in actions if a.startswith("exec_")] == ["exec_create: true ", "exec_start: true ", "exec_die"] or \
         [a.strip() for a in actions if a.startswith("exec_")] == ["exec_create: true", "exec_start: true", "exec_die"]
     assert "tag" in actions and "untag" in actions and "kill" in actions

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import tarfile
@@ -73,6 +74,78 @@ def _command(process):
 def run(daemon, *command, **options):
     container = daemon.run("busybox", *command, **options)
     return daemon.output(container)
+
+
+# --- supplementary groups
+
+LAB = 4242  # a group of the host's, in which the user is for these tests
+
+
+@pytest.fixture
+def in_lab(make_daemon):
+    """An engine whose user is in the group."""
+    daemon = make_daemon(chosen=ROOTLESS)
+
+    def start():
+        daemon.spawn(extra_groups=[LAB]).wait_ready()
+        return daemon
+
+    daemon.start_in_lab = start
+    start()
+    daemon.pull("busybox")
+    return daemon
+
+
+@pytest.fixture
+def labs(tmp):
+    """A directory with a file that only the group reads."""
+    directory = tmp / "lab"
+    directory.mkdir()
+    (directory / "note").write_text("for the lab")
+    os.chown(directory / "note", 0, LAB)
+    os.chmod(directory / "note", 0o640)
+    return {"Binds": [f"{directory}:/lab:ro"]}
+
+
+def groups_of(pid):
+    return [int(gid) for gid in re.search(r"Groups:(.*)", Path(f"/proc/{pid}/status").read_text())[1].split()]
+
+
+@pytest.mark.parametrize("user", ["", "1000:1000"])
+def test_groups_of_the_user_are_kept_when_asked_for(in_lab, labs, user):
+    container = in_lab.run("busybox", "sleep", "600", wait=False, User=user, host_config={**labs, "GroupAdd": ["keep-groups"]})
+    assert groups_of(in_lab.state(container)["Pid"]) == [LAB]
+    assert in_lab.exec(container, "cat", "/lab/note") == (0, "for the lab", "")
+    assert in_lab.exec(container, "cat", "/lab/note", User="7:7") == (0, "for the lab", "")
+
+
+def test_groups_of_the_user_are_given_to_nobody_who_did_not_ask(in_lab, labs):
+    container = in_lab.run("busybox", "sleep", "600", wait=False, host_config=labs)
+    assert groups_of(in_lab.state(container)["Pid"]) == [users.make("penguin").gid]
+    code, _, err = in_lab.exec(container, "cat", "/lab/note")
+    assert code == 1 and "Permission denied" in err
+    assert groups_of(in_lab.pid) == [LAB] and groups_of(user_network(in_lab)) == []
+
+
+def test_groups_are_kept_by_an_engine_that_joins_containers_of_the_last(in_lab, labs):
+    in_lab.run("busybox", "sleep", "600", wait=False)
+    in_lab.kill9()
+    in_lab.start_in_lab()
+    container = in_lab.run("busybox", "cat", "/lab/note", host_config={**labs, "GroupAdd": ["keep-groups"]})
+    assert in_lab.output(container) == "for the lab"
+
+
+def test_kept_groups_come_alone(daemon):
+    with pytest.raises(ApiError) as refused:
+        daemon.run("busybox", "true", host_config={"GroupAdd": ["keep-groups", "7"]})
+    assert refused.value.status == 400 and "not allowed with any other" in refused.value.message
+
+
+def test_an_engine_with_root_has_no_groups_of_the_user_to_keep(remapped):
+    remapped.pull("busybox")
+    with pytest.raises(ApiError) as refused:
+        remapped.run("busybox", "true", host_config={"GroupAdd": ["keep-groups"]})
+    assert "--group-add keep-groups is for an engine without root" in refused.value.message
 
 
 # --- ids
@@ -147,6 +220,27 @@ def test_keep_id(daemon, own, penguin):
     assert out.split()[:2] == ["1234:1234", "0:0"]
     container = daemon.run("busybox", "sleep", "60", wait=False, User=f"{penguin.uid}", host_config={"UsernsMode": "keep-id"})
     assert ids_of(daemon.state(container)["Pid"])[0] == penguin.uid
+
+
+@pytest.mark.parametrize("config", [{}, {"User": "1000:1000"}, {"User": "1000:1000", "userns": "keep-id:uid=1000,gid=1000"}])
+def test_idmap_is_the_map_where_the_user_has_a_place_in_it(daemon, own, penguin, config):
+    """The kernel would refuse to shift the directory's owners; the container's ids are chosen so that nothing needs shifting."""
+    container = daemon.run("busybox", "sh", "-c", "id -u; stat -c %u /own; touch /own/made", User=config.get("User", ""),
+                           host_config={"Binds": [f"{own}:/own:idmap"], "UsernsMode": config.get("userns", "")})
+    user = config.get("User", "0").partition(":")[0]
+    assert daemon.output(container).split() == [user, user]
+    assert os.stat(own / "made").st_uid == penguin.uid
+    assert daemon.api.raw("GET", daemon.api.path(f"/containers/{container}/archive", path="/own"))[0] == 200
+
+
+@pytest.mark.parametrize("bind, text", [("{own}:/own:idmap", "--userns=keep-id"), ("ids:/own", "Leave --userns out")])
+def test_idmap_that_the_kernel_refuses_says_why_and_what_to_do(daemon, own, bind, text):
+    with pytest.raises(ApiError) as refused:
+        daemon.api.post("/containers/create", {"Image": "busybox", "HostConfig": {"Binds": [bind.format(own=own)], "UsernsMode": "auto"}})
+    assert refused.value.status == 501
+    assert "cannot be shown with the ids of this container" in refused.value.message and "only root of the machine" in refused.value.message
+    assert text in refused.value.message
+    assert daemon.api.get("/containers/json", all=1) == []
 
 
 def test_a_copy_with_other_ids_is_made_once(daemon):

@@ -78,6 +78,19 @@ def test_pause_is_refused_with_the_reason(user, make_client):
     assert str(docker("inspect", "-f", "{{.State.Status}}", "box")) == "running"
 
 
+def test_commit_goes_on_where_pause_cannot(user, make_client):
+    daemon = user()
+    docker = make_client(daemon)
+    docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo made > /made; sleep 1003")
+    wait_for(lambda: daemon.exec("box", "cat", "/made")[0] == 0, 10, "/made in the container")
+    docker("commit", "box", "boxed")
+    assert docker("run", "--rm", "boxed", "cat", "/made").out == "made\n"
+    assert daemon.state("box")["Running"] and not daemon.state("box")["Paused"]
+    daemon.wait_log("committed while it runs")
+    docker("commit", "--pause=false", "box", "boxed2")
+    assert daemon.log_text().count("committed while it runs") == 1
+
+
 def test_everything_ends_with_the_container(user, make_client):
     """Also what an exec started, and processes that left their parents."""
     docker = make_client(user())

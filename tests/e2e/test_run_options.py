@@ -2,6 +2,8 @@
 
 import json
 import re
+import resource
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +126,25 @@ def test_a_user_other_than_root_has_no_capabilities(daemon):
 
 def test_ulimits(docker):
     assert run(docker, "--ulimit", "nofile=1000:2000", "busybox", "sh", "-c", "ulimit -Sn; ulimit -Hn") == "1000\n2000\n"
+
+
+@pytest.mark.bryo_only
+def test_ulimits_above_what_the_engine_may_give_are_lowered_aloud(docker):
+    """runc, and so dockerd, fails: the kernel refuses, to root too beyond fs.nr_open."""
+    ran = docker("run", "--rm", "--ulimit", "nofile=2000000:1099511627776", "busybox", "sh", "-c", "ulimit -Sn; ulimit -Hn")
+    soft, hard = map(int, ran.out.split())
+    assert soft == min(2000000, hard) and resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= hard <= int(Path("/proc/sys/fs/nr_open").read_text())
+    assert f"the hard limit 1099511627776 is above {hard}" in ran.err, ran
+
+
+@pytest.mark.bryo_only
+def test_default_ulimits_above_what_the_engine_may_give_are_lowered_aloud(make_daemon):
+    daemon = make_daemon("--default-ulimit", "nofile=2000000:1099511627776").start()
+    daemon.pull("busybox")
+    container = daemon.run("busybox", "sh", "-c", "ulimit -Hn; sleep 600", wait=False)
+    hard = daemon.wait_output(container, "\n") and daemon.output(container).strip()
+    assert daemon.exec(container, "sh", "-c", "ulimit -Hn") == (0, f"{hard}\n", "")
+    daemon.wait_log(f"{container[:12]}: RLIMIT_NOFILE: the hard limit 1099511627776 is above {hard}")
 
 
 def test_a_device_is_there_and_usable(docker):

@@ -6,6 +6,7 @@
 #include "api/daemon/options.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/strings.hpp"
 
 namespace bryo::daemon {
 namespace {
@@ -56,6 +57,12 @@ void set_proxy(O& o, S value) {
     o.no_proxy = url;
   else
     fail(ErrorKind::invalid_argument, "unknown key \"{}\"", key);
+}
+
+std::string checked_cdi_dir(S value) {
+  if (!value.empty() && !value.starts_with('/'))
+    fail(ErrorKind::invalid_argument, "\"{}\" is not an absolute path", printable(value));
+  return std::string(value);
 }
 
 void set_storage_option(O& o, S value) {
@@ -199,6 +206,8 @@ constexpr Option kTable[] = {
     {"allow-host-port", 0, "allow-host-ports", K::list,
      [](O& o, S v) { o.user_network.host_ports.push_back(static_cast<std::uint16_t>(parse_number(v, 1, 65535))); },
      "Without root, a port of the host's loopback that containers reach at host.docker.internal"},
+    {"cdi-spec-dir", 0, "cdi-spec-dirs", K::list, [](O& o, S v) { o.engine.cdi_spec_dirs.push_back(checked_cdi_dir(v)); },
+     "Directory of device specifications (CDI) for --device vendor.com/class=name (default /etc/cdi, /var/run/cdi; empty: none)"},
     {"trace-starts", 0, "trace-starts", K::text, [](O& o, S v) { o.engine.trace_directory = v; },
      "Directory for one file of timed steps for each container start"},
 

@@ -240,6 +240,8 @@ DaemonOptions merge_options(const std::vector<GivenFlag>& flags, FileReader read
     throw error.within(fmt::format("unable to configure the daemon with file {}", options.config_file));
   }
   if (options.tls_verify) options.tls = true;
+  if (options.engine.cdi_spec_dirs.empty()) options.engine.cdi_spec_dirs = places.cdi;
+  std::erase(options.engine.cdi_spec_dirs, "");  // said to be none
   return options;
 }
 

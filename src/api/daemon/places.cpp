@@ -68,6 +68,7 @@ Places places_of(const UserPlaces& user) {
   out.pidfile = out.exec_root + "/bryo.pid";
   out.own_socket = out.exec_root + "/bryo.sock";
   out.docker_socket = user.runtime + "/docker.sock";
+  out.cdi.insert(out.cdi.end(), {config + "/cdi", user.runtime + "/cdi"});
   return out;
 }
 

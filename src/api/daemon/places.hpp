@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace bryo::daemon {
 
@@ -13,6 +14,7 @@ struct Places {
   std::string pidfile = "/run/bryo/bryo.pid";
   std::string own_socket = "/run/bryo/bryo.sock";
   std::string docker_socket = "/var/run/docker.sock";
+  std::vector<std::string> cdi = {"/etc/cdi", "/var/run/cdi"};  // specifications of devices, lowest priority first
 };
 
 // What they are made from.

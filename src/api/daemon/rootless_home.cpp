@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "engine/rootlesskit_ports.hpp"
 #include "ids/accounts.hpp"
 #include "kernel/files.hpp"
 #include "kernel/paths.hpp"
@@ -52,13 +53,15 @@ ids::User own_account() {
 
 }  // namespace
 
+// The user's supplementary groups stay: a container may ask for them (--group-add keep-groups), and without them the
+// engine could not read what the user can.
 void become_namespace_root(const std::string& exec_root, const std::vector<std::string>& arguments) {
   const pid_t other = survivor(exec_root);
   if (other > 0) {
     log::info("Joining the namespaces of containers that run already (process {})", other);
-    kernel::join_user_and_mount_namespace(other, false);
+    kernel::join_user_and_mount_namespace(other, true);
   } else {
-    rootless::become_root(rootless::maps_of(own_account(), ids::SubordinateIds()), {});
+    rootless::become_root(rootless::maps_of(own_account(), ids::SubordinateIds()), {.keep_groups = true});
   }
   kernel::execute_self_again(arguments);
 }
@@ -70,7 +73,10 @@ RootlessHome::RootlessHome(const std::string& exec_root, rootless::UserNetworkOp
   facts_.cgroups = std::make_shared<rootless::CgroupHome>(exec_root);
   if (!kernel::owned_by_own_user_namespace(kOwnMounts)) kernel::enter_new_mount_namespace(MS_SLAVE);
   // rootlesskit, a container: somebody has made a network for us, and it is the only one that we can reach.
-  if (kernel::owned_by_own_user_namespace(kOwnNetwork)) return;
+  if (kernel::owned_by_own_user_namespace(kOwnNetwork)) {
+    facts_.outer_ports = engine::RootlesskitPorts::of_environment(exec_root + "/outer-ports.json");
+    return;
+  }
   connect();
   stopping_.reset(::eventfd(0, EFD_CLOEXEC));
   if (!stopping_) fail_errno("make an eventfd");

@@ -176,6 +176,7 @@ int supervise(const Config& config) {
   kernel::limit_resource(RLIMIT_CORE, 0);
   kernel::limit_resource(RLIMIT_FSIZE, kLargestLog);
   kernel::make_undumpable();
+  kernel::give_up_groups();
   // Of all that root in a user namespace may do, a next child needs its empty root, and to give up the rest.
   kernel::keep_capabilities(kernel::capability_bit(CAP_SYS_ADMIN) | kernel::capability_bit(CAP_SETPCAP));
   kernel::forbid_new_privileges();

@@ -143,6 +143,9 @@ void allow_only_needed_system_calls() {
   filter.allow("mprotect", {without(2, 4)});
   // abort(3): a process that finds itself broken may end itself.
   filter.allow("tgkill", {equals(0, static_cast<std::uint64_t>(::getpid()))});
+#if defined(__SANITIZE_ADDRESS__)
+  filter.allow("sigaltstack");  // asked by the sanitizer whenever something is thrown
+#endif
   filter.load();
 }
 

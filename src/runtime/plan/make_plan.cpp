@@ -114,6 +114,14 @@ void check_root_source(const PlanBuilder& builder, const RootfsSource& rootfs) {
 
 }  // namespace
 
+namespace {
+
+bool keeps_groups(const oci::RuntimeSpec& spec) {
+  return spec.annotations.contains(std::string(kKeepGroupsAnnotation));
+}
+
+}  // namespace
+
 LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const RootfsSource& rootfs,
                      const PlanOptions& options) {
   if (!spec.process) fail(ErrorKind::invalid_argument, "process: missing");
@@ -126,6 +134,7 @@ LaunchPlan make_plan(const oci::RuntimeSpec& spec, const HostFacts& facts, const
   plan_resctrl(builder);
   builder.plan.process =
       plan_process(*spec.process, *spec.linux_, facts, options, builder.plan.maps, builder.plan.warnings);
+  builder.plan.process.keep_groups = keeps_groups(spec);
   plan_steps(builder);
   check_plan(builder.plan);
   return std::move(builder.plan);
@@ -141,6 +150,7 @@ ExecPlan make_exec_plan(const oci::Process& process, const oci::RuntimeSpec& spe
   plan.maps = builder.plan.maps;
   std::vector<std::string> warnings;
   plan.process = plan_process(process, *spec.linux_, facts, options, plan.maps, warnings);
+  plan.process.keep_groups = keeps_groups(spec);
   if (const auto& affinity = process.exec_cpu_affinity) {
     plan.process.initial_cpus = parse_cpus(affinity->initial, "process.execCPUAffinity.initial");
     plan.process.final_cpus = parse_cpus(affinity->final, "process.execCPUAffinity.final");

@@ -187,6 +187,9 @@ def main():
     unshare(CLONE_NEWPID)
     child = os.fork()
     if child == 0:
+        # Of a shell's background job, and under nohup, these are ignored, and every program under test would inherit that.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         status = 70
         try:
             unshare(CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)

@@ -63,7 +63,6 @@ void Launcher::launch(Container& container) {
     kernel::try_make_directory(AT_FDCWD, s_.container_directory(record.id), 0700);
     write_files(record, network);
     trace.done("directories, hosts, hostname, resolv.conf");
-    s_.keep_cgroups();
     auto request = make_request(record, network);
     const std::string cgroup_path = request.cgroup_path;
     trace.done("spec and plan");

@@ -149,12 +149,8 @@ void Services::on_host_network(const std::function<void()>& errand) const {
     errand();
 }
 
-void Services::keep_cgroups() const {
-  if (options.rootless && options.rootless->cgroups) options.rootless->cgroups->keep();
-}
-
 LimitRules Services::limit_rules() const {
-  keep_cgroups();
+  if (options.rootless && options.rootless->cgroups) options.rootless->cgroups->keep();
   // BPF programs for devices are root's (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE).
   return {.cgroups = cgroups,
           .strict = options.strict_limits,

@@ -61,9 +61,7 @@ struct Services {
   // Registries, and containers with --network host: in the host's network namespace, which without root is not ours.
   // Returns when `errand` has; throws what it throws.
   void on_host_network(const std::function<void()>& errand) const;
-  // The place of our cgroups, made again when somebody has ended it.
-  void keep_cgroups() const;
-  // What the host of now can limit.
+  // What the host of now can limit. The place of our cgroups is made again first, when somebody has ended it.
   LimitRules limit_rules() const;
   // Why there is no such cgroup controller for containers, and what changes that; "" = no cgroups at all.
   std::string cgroup_remedy(std::string_view controller) const;

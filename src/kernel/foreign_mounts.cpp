@@ -10,6 +10,7 @@
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/signal_block.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -43,15 +44,11 @@ UniqueFd clone_tree_of(pid_t process, const std::string& path, bool recursive) {
   const UniqueFd space = open_trusted(fmt::format("/proc/{}/ns/mnt", process), O_RDONLY);
   Job job{space.get(), path.c_str(), recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U, -ECHILD};
   alignas(64) char stack[16384];
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const SignalBlock block;
   const pid_t child = ::clone(&clone_there, stack + sizeof stack, CLONE_VM | CLONE_FILES | CLONE_VFORK, &job);
   const int number = errno;
   while (child > 0 && ::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) throw Error::from_errno(number, "make a process to enter a mount namespace");
   if (job.result < 0)
     throw Error::from_errno(-job.result, fmt::format("clone {} of process {}", printable(path), process));

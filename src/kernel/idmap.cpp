@@ -14,6 +14,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/signal_block.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -23,14 +24,9 @@ namespace {
 class Holder {
  public:
   Holder() {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const SignalBlock block;
     pid_ = ::clone(&Holder::wait_for_the_end, stack_ + sizeof stack_, CLONE_NEWUSER | CLONE_VM, nullptr);
-    const int number = errno;
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (pid_ < 0) throw Error::from_errno(number, "make a user namespace (is user.max_user_namespaces 0?)");
+    if (pid_ < 0) throw Error::from_errno(errno, "make a user namespace (is user.max_user_namespaces 0?)");
   }
   ~Holder() {
     ::kill(pid_, SIGKILL);

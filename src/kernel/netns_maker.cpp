@@ -2,7 +2,6 @@
 
 #include <net/if.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -11,25 +10,10 @@
 
 #include "base/error.hpp"
 #include "kernel/netns.hpp"
+#include "kernel/signal_block.hpp"
 
 namespace bryo::kernel {
 namespace {
-
-// Signals are for the thread that expects them.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 void raise_loopback() {
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -43,7 +27,7 @@ void raise_loopback() {
 }  // namespace
 
 NetnsMaker::NetnsMaker() {
-  const AllSignalsBlocked blocked;
+  const SignalBlock block;  // signals are for the thread that expects them
   try {
     thread_ = std::thread([this] { make(); });
   } catch (const std::system_error& error) {

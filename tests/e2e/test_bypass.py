@@ -150,7 +150,7 @@ def test_what_an_exec_needed_is_given_back(rootless, other):
     with Listener(other.here):
         container = container_with_dial(rootless, "sleep", "100")
         assert local_address(rootless, container, other) == f"local {other.here}"
-        time.sleep(3)  # the helper forgets callers after a while of nothing
+        wait_for(lambda: not [file for file in descriptors()["bryo-bypass"] if file.endswith("fdinfo")], 10, "the helper forgets callers after a while of nothing")
         before = descriptors()
         for _ in range(10):
             assert local_address(rootless, container, other) == f"local {other.here}"
@@ -166,9 +166,10 @@ def test_without_a_helper_connections_take_the_usual_way(rootless, other):
         container = container_with_dial(rootless, "sh", "-c", f"while :; do /dial tcp {other.here} {PORT}; sleep 0.2; done")
         past, through = f"local {other.here}", "local 172."
         rootless.wait_output(container, past)
+        log = Path(rootless.inspect(container)["LogPath"])
         rootless.kill9()
         kill(helper())
-        time.sleep(2)
+        wait_for(lambda: through in log.read_text(), 10, "connections take the usual way")
         assert processes("bryo-bypass") == [], "there is nobody who could start one"
         rootless.start()
         before = len(rootless.output(container))

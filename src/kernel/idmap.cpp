@@ -48,7 +48,7 @@ class Holder {
   UniqueFd open_namespace() const { return open_trusted(fmt::format("/proc/{}/ns/user", pid_), O_RDONLY); }
 
  private:
-  [[gnu::no_sanitize("thread")]] static int wait_for_the_end(void*) {
+  __attribute__((no_sanitize("thread"))) static int wait_for_the_end(void*) {
     for (;;) ::syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
   }
 

@@ -11,6 +11,7 @@
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
 #include "kernel/signal_block.hpp"
+#include "kernel/vm_clone.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -45,7 +46,7 @@ UniqueFd clone_tree_of(pid_t process, const std::string& path, bool recursive) {
   Job job{space.get(), path.c_str(), recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U, -ECHILD};
   alignas(64) char stack[16384];
   const SignalBlock block;
-  const pid_t child = ::clone(&clone_there, stack + sizeof stack, CLONE_VM | CLONE_FILES | CLONE_VFORK, &job);
+  const pid_t child = clone_sharing_memory(&clone_there, stack + sizeof stack, CLONE_FILES | CLONE_VFORK, &job);
   const int number = errno;
   while (child > 0 && ::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
   }

@@ -21,7 +21,7 @@ class Lines {
  public:
   explicit Lines(const char* path) : fd_(::open(path, O_RDONLY | O_CLOEXEC)) {}
   ~Lines() {
-    if (fd_ >= 0) raw::close(fd_);
+    if (fd_ >= 0) ::close(fd_);
   }
   Lines(const Lines&) = delete;
   Lines& operator=(const Lines&) = delete;

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from tests.support.daemon import BIN
+from tests.support.waiting import PATIENCE
 
 # name -> program. "current" is any client newer than Debian's.
 CLIENTS = {
@@ -57,7 +58,7 @@ class Client:
         stdin = {} if input is not None else {"stdin": subprocess.DEVNULL}
         if text and isinstance(input, bytes):
             text = False
-        completed = subprocess.run(command, input=input, capture_output=True, text=text, timeout=timeout, env=self.environment, **stdin, **popen)
+        completed = subprocess.run(command, input=input, capture_output=True, text=text, timeout=timeout * PATIENCE, env=self.environment, **stdin, **popen)
         return Result(command, completed)
 
     def __call__(self, *arguments, **options):
@@ -114,7 +115,7 @@ class Terminal:
 
     def expect(self, pattern, timeout=10):
         """Waits until what is shown since the last expect matches; returns the match and forgets what was up to it."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while not (match := re.search(pattern.encode(), self.shown)):
             if time.monotonic() > deadline or not self._read(0.2):
                 raise AssertionError(f"terminal does not show {pattern!r}: {self.shown!r}")
@@ -123,7 +124,7 @@ class Terminal:
 
     def wait(self, timeout=10):
         """The client's exit status."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while self.status is None:
             self._read(0.01)
             pid, status = os.waitpid(self.pid, os.WNOHANG)

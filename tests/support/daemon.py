@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support import users
 from tests.support.rawhttp import Api, ApiError
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("BRYO_BIN_DIR", REPO / "build/release/bin"))
@@ -87,7 +87,7 @@ class Daemon:
         return self
 
     def wait_ready(self, timeout=20):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while not self.answers():
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.engine.name} ended with status {self.process.returncode}:\n{self.log_text()}")
@@ -105,7 +105,7 @@ class Daemon:
         """Expects the daemon to refuse; returns (exit status, its log)."""
         self.spawn(extra, alongside=alongside)
         try:
-            status = self.process.wait(timeout)
+            status = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.engine.name} started although it should refuse:\n{self.log_text()}") from None
         self._after_end()
@@ -118,7 +118,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(timeout)
+            status = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -6,6 +6,8 @@ import socket
 import struct
 import urllib.parse
 
+from tests.support.waiting import PATIENCE
+
 
 class ApiError(Exception):
     def __init__(self, method, path, status, message):
@@ -28,7 +30,7 @@ class Api:
     """`socket_path` is a unix socket. Methods raise ApiError for any status of 400 and more."""
 
     def __init__(self, socket_path, version="v1.41", timeout=30):
-        self.socket_path, self.timeout = str(socket_path), timeout
+        self.socket_path, self.timeout = str(socket_path), timeout * PATIENCE
         self.prefix = f"/{version}" if version else ""
         self._connection = None
 

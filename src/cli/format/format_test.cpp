@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "cli/format/escape.hpp"
 #include "cli/format/json_text.hpp"
 #include "cli/format/listing.hpp"
@@ -43,6 +45,8 @@ TEST(Units, DurationsAreThoseOfDocker) {
   EXPECT_EQ(human_duration(24h * 730), "2 years");
   EXPECT_EQ(human_ago(0, 100), "N/A");
   EXPECT_EQ(human_ago(96, 100), "4 seconds ago");
+  EXPECT_EQ(human_ago(1, 10'000'000'001), "292 years ago");
+  EXPECT_EQ(human_ago(std::numeric_limits<std::int64_t>::max(), 100), "Less than a second ago");
 }
 
 TEST(Units, GoDurations) {

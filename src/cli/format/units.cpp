@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -13,6 +14,9 @@ namespace bryo::cli {
 namespace {
 
 using std::chrono::nanoseconds;
+
+// What 64 bits of nanoseconds hold, 292 years; Docker's clients end there, too.
+constexpr auto kLongest = std::chrono::floor<std::chrono::seconds>(nanoseconds::max());
 
 constexpr std::array<std::string_view, 9> kDecimal = {"B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"};
 constexpr std::array<std::string_view, 9> kBinary = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"};
@@ -83,7 +87,7 @@ std::string human_duration(nanoseconds duration) {
 
 std::string human_ago(std::int64_t unix_seconds, std::int64_t now) {
   if (unix_seconds <= 0) return "N/A";
-  return human_duration(std::chrono::seconds(now - unix_seconds)) + " ago";
+  return human_duration(std::clamp(std::chrono::seconds(now - unix_seconds), -kLongest, kLongest)) + " ago";
 }
 
 std::string go_duration(nanoseconds duration) {

@@ -15,7 +15,7 @@ std::string human_size(double bytes, int digits = 4);
 std::string binary_size(double bytes);
 // "Less than a second", "4 seconds", "About a minute", "3 weeks".
 std::string human_duration(std::chrono::nanoseconds duration);
-// "4 seconds ago", from a unix time; "N/A" for a time of zero or before.
+// "4 seconds ago", from a unix time; "N/A" for a time of zero or before. No time is longer ago than 292 years.
 std::string human_ago(std::int64_t unix_seconds, std::int64_t now);
 // Go's Duration.String(): "1m30s", "1.5s", "100ms".
 std::string go_duration(std::chrono::nanoseconds duration);

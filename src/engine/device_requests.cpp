@@ -43,15 +43,9 @@ std::vector<DeviceRequest> requests_of(const Resources& resources) {
 }
 
 void refuse_what_nobody_does(const cdi::ContainerEdits& edits) {
-  for (const cdi::Hook& hook : edits.hooks)
-    refuse(ErrorKind::unsupported,
-           "its specification has the hook {} ({}): this engine runs no hooks, and the device would be there in part",
-           hook.name, printable(hook.path));
   for (const cdi::NetDevice& device : edits.net_devices)
     refuse(ErrorKind::unsupported, "its specification has the network device {}: this engine moves none",
            printable(device.host_name));
-  if (edits.intel_rdt)
-    refuse(ErrorKind::unsupported, "its specification has intelRdt settings: this engine keeps none for containers");
 }
 
 char type_of(const struct stat& info) {
@@ -146,6 +140,29 @@ void set_variables(const std::vector<std::string>& variables, std::vector<std::s
   }
 }
 
+void add_hook(const cdi::Hook& hook, oci::Hooks& hooks) {
+  const std::pair<std::string_view, std::vector<oci::Hook>&> lists[] = {{"prestart", hooks.prestart},
+                                                                        {"createRuntime", hooks.create_runtime},
+                                                                        {"createContainer", hooks.create_container},
+                                                                        {"startContainer", hooks.start_container},
+                                                                        {"poststart", hooks.poststart},
+                                                                        {"poststop", hooks.poststop}};
+  for (const auto& [name, list] : lists)
+    if (name == hook.name) list.push_back({hook.path, hook.args, hook.env, hook.timeout});
+}
+
+oci::LinuxIntelRdt intel_rdt_of(const cdi::IntelRdt& from) {
+  oci::LinuxIntelRdt out;
+  out.clos_id = from.clos_id;
+  out.l3_cache_schema = from.l3_cache_schema;
+  out.mem_bw_schema = from.mem_bw_schema;
+  if (from.schemata) out.schemata = *from.schemata;
+  out.enable_monitoring = from.enable_monitoring;
+  out.enable_cmt = from.enable_cmt;
+  out.enable_mbm = from.enable_mbm;
+  return out;
+}
+
 }  // namespace
 
 void settle_device_requests(Resources& resources) {
@@ -187,6 +204,9 @@ void apply_edits(const cdi::ContainerEdits& edits, bool bind_nodes, oci::Runtime
   set_variables(edits.env, spec.process->env);
   add_nodes(edits.device_nodes, bind_nodes, spec);
   add_mounts(edits.mounts, spec.mounts);
+  if (!edits.hooks.empty() && !spec.hooks) spec.hooks.emplace();
+  for (const cdi::Hook& hook : edits.hooks) add_hook(hook, *spec.hooks);
+  if (edits.intel_rdt) spec.linux_->intel_rdt = intel_rdt_of(*edits.intel_rdt);
   for (const std::uint32_t gid : edits.additional_gids)
     if (gid != 0) spec.process->user.additional_gids.push_back(gid);
 }

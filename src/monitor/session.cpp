@@ -98,7 +98,7 @@ void Session::init_died(int code) {
     info.oom_killed = cgroup_->oom_kills() > 0;
     // Whoever is left (no pid namespace of its own, or an exec) goes with it, and lets go of its streams.
     if (!cgroup_->pids().empty()) cgroup_->kill_all();
-  } else {
+  } else if (!poststart_ || poststart_->over()) {
     kernel::kill_descendants();
   }
   exit_ = info;

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/processes.hpp"
 #include "monitor/session.hpp"
 
 namespace bryo::monitor {
@@ -175,6 +176,8 @@ Answer Session::run_poststart(const Packet& packet) {
     warnings.insert(warnings.end(), failures.begin(), failures.end());
     const StartedMessage started{pid, init_start_time_, bounded_warnings(std::move(warnings))};
     control_.answer(ticket, {to_wire(started), {}});
+    // Without a cgroup whoever is left could not be told from a hook.
+    if (exit_ && !cgroup_) kernel::kill_descendants();
     if (exit_waits_) report_exit();
   };
   poststart_ = std::make_unique<HookSequence>(loop_, bundle_->poststart(init_), done);

@@ -79,11 +79,13 @@ class SpawnSettings {
   posix_spawnattr_t attributes_ = {};
 };
 
-void set_oom_score(pid_t pid, int score) {
+void set_oom_score(pid_t pid, int score) try {
   const UniqueFd file = kernel::open_trusted(fmt::format("/proc/{}/oom_score_adj", pid), O_WRONLY);
   const std::string text = std::to_string(score);
-  // One that has ended already needs none.
   static_cast<void>(::write(file.get(), text.data(), text.size()) < 0);
+} catch (const Error&) {
+  // It has ended already (and then the file is root's).
+  return;
 }
 
 siginfo_t reap(pid_t pid) {
@@ -153,7 +155,11 @@ RunningHook::RunningHook(const HookProgram& hook, const char* kind, const std::s
   if (::fcntl(output_.get(), F_SETFL, O_NONBLOCK) < 0) fail_errno("fcntl of a pipe");
   pid_ = SpawnSettings(input.get(), written.get()).spawn(hook);
   pidfd_.reset(raw::pidfd_open(pid_));
-  if (!pidfd_) throw Error::from_errno(-pidfd_.get(), fmt::format("pidfd_open of hook {}", printable(hook.path)));
+  if (!pidfd_) {
+    kill();
+    reap(pid_);
+    throw Error::from_errno(-pidfd_.get(), fmt::format("pidfd_open of hook {}", printable(hook.path)));
+  }
   if (oom_score_adj) set_oom_score(pid_, *oom_score_adj);
 }
 

@@ -33,6 +33,8 @@ class LastWords {
   bool empty() const noexcept { return size_ == 0; }
   const char* c_str() noexcept {
     while (size_ > 0 && text_[size_ - 1] == '\n') text_[--size_] = '\0';
+    for (std::size_t i = 0; i < size_; ++i)
+      if (text_[i] == '\n') text_[i] = ' ';
     return text_;
   }
 

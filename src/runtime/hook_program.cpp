@@ -184,7 +184,8 @@ std::string RunningHook::name() const { return fmt::format("{} hook {}", kind_, 
 std::string RunningHook::last_words() {
   for (int i = 0; i < kReadsOfAPipe && read_output(); ++i) {
   }
-  const std::string_view text = trim(tail_);
+  std::string text(trim(tail_));
+  std::ranges::replace(text, '\n', ' ');
   return text.empty() ? "" : ": " + printable(text, kKeptOutput);
 }
 

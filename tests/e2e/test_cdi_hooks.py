@@ -170,7 +170,7 @@ def test_a_hook_that_fails_before_the_start_ends_the_start(engine_with, hooks, k
     with pytest.raises(ApiError) as error:
         engine_with.run("busybox", "true", name="box", host_config=DEVICE)
     assert error.value.status == 500
-    assert re.search(rf"{kind} hook /bin/sh failed: exit status 3: .*out of things$", error.value.message), error.value.message
+    assert re.search(rf"{kind} hook /bin/sh failed: exit status 3: first out of things$", error.value.message), error.value.message
     wait_tidy(engine_with)
     assert hooks.order() == ["poststop"] and hooks.state("poststop")["status"] == "stopped"
     state = engine_with.state("box")

@@ -42,10 +42,17 @@ std::vector<DeviceRequest> requests_of(const Resources& resources) {
   return json::decode<std::vector<DeviceRequest>>(resources.device_requests, "HostConfig.DeviceRequests");
 }
 
-void refuse_what_nobody_does(const cdi::ContainerEdits& edits) {
-  for (const cdi::NetDevice& device : edits.net_devices)
-    refuse(ErrorKind::unsupported, "its specification has the network device {}: this engine moves none",
-           printable(device.host_name));
+void check_net_devices(const cdi::ContainerEdits& edits, const HostConfig& host, bool rootless) {
+  for (const cdi::NetDevice& device : edits.net_devices) {
+    if (rootless)
+      refuse(ErrorKind::unsupported,
+             "its specification has the network device {}: an engine without root has none of the host's to give away",
+             printable(device.host_name));
+    if (host.network_mode == "host")
+      refuse(ErrorKind::invalid_argument,
+             "its specification has the network device {}: the container needs a network of its own, not the host's",
+             printable(device.host_name));
+  }
 }
 
 char type_of(const struct stat& info) {
@@ -185,14 +192,14 @@ void settle_device_requests(Resources& resources) {
       json::Object{{"Driver", std::string(kDriver)}, {"DeviceIDs", std::move(names)}});
 }
 
-cdi::ContainerEdits cdi_edits(const Resources& resources, const std::vector<std::string>& directories) {
+cdi::ContainerEdits cdi_edits(const HostConfig& host, const std::vector<std::string>& directories, bool rootless) {
   std::vector<std::string> names;
-  for (DeviceRequest& request : requests_of(resources))
+  for (DeviceRequest& request : requests_of(host))
     for (std::string& id : request.ids) names.push_back(std::move(id));
   if (names.empty()) return {};
   try {
     cdi::ContainerEdits edits = cdi::Registry::scan(directories).edits_of(names);
-    refuse_what_nobody_does(edits);
+    check_net_devices(edits, host, rootless);
     return edits;
   } catch (const Error& error) {
     if (error.message().starts_with("CDI ")) throw;

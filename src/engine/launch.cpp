@@ -40,6 +40,7 @@ struct Launcher::Network {
   std::vector<network::PublishedPort> ports;
   std::vector<network::PublishedSocket> sockets;
   network::DnsSettings dns;
+  std::vector<oci::cdi::NetDevice> devices;  // of the host's, to be moved in
   bool with_dns = false;
   bool with_bypass = false;
   bypass::Link bypass;
@@ -311,7 +312,8 @@ runtime::LaunchPlan Launcher::make_plan_of(const oci::RuntimeSpec& spec, const r
 
 monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
   SpecInputs inputs = spec_inputs(record, network.with_bypass);
-  inputs.cdi = cdi_edits(record.host_config, s_.options.cdi_spec_dirs);
+  inputs.cdi = cdi_edits(record.host_config, s_.options.cdi_spec_dirs, s_.options.rootless.has_value());
+  network.devices = inputs.cdi.net_devices;
   for (const ResolvedMount& mount : record.mounts) {
     if (mount.point.type != "bind") continue;
     if (kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
@@ -353,7 +355,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
                           static_cast<std::uint16_t>(record.host_config.console_size[1])};
   request.ports = forwards_of(std::move(network.sockets));
   network.sockets.clear();
-  request.wait_for_network = !network.endpoints.empty();
+  request.wait_for_network = !network.endpoints.empty() || !network.devices.empty();
   if (network.with_bypass) {
     network.bypass = bypass::Link::make();
     request.bypass = UniqueFd(::fcntl(network.bypass.ours.get(), F_DUPFD_CLOEXEC, 0));
@@ -362,12 +364,13 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
 }
 
 void Launcher::set_up_network(monitor::Monitor& monitor, const Record& record, Network& network) {
-  if (network.endpoints.empty()) return;
+  if (network.endpoints.empty() && network.devices.empty()) return;
   const UniqueFd netns = monitor.network_namespace();
   if (!netns) return;  // the host's own
   const auto gateway = s_.networks.gateway_endpoint(network.endpoints);
   for (std::size_t i = 0; i < network.endpoints.size(); ++i)
     s_.networks.attach(network.endpoints[i], netns.get(), static_cast<unsigned>(i), i == gateway);
+  for (const auto& device : network.devices) s_.networks.move_device(device.host_name, device.name, netns.get());
   if (network.with_dns) s_.networks.serve_dns(record.id, netns.get(), network.dns);
   if (network.with_bypass) start_bypass(s_, hub_, record, network.bypass, netns.get());
 }

@@ -201,7 +201,8 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   check_log(record.host_config, s_.options.default_log);
   check_resources(record.host_config, s_.limit_rules(), warnings);
   settle_device_requests(record.host_config);
-  cdi_edits(record.host_config, s_.options.cdi_spec_dirs);  // now, rather than at the first start
+  // Now, rather than at the first start.
+  cdi_edits(record.host_config, s_.options.cdi_spec_dirs, s_.options.rootless.has_value());
   check_kept_groups(record.host_config, s_.options.rootless.has_value());
   parse_port_map(record);
   if (record.config.stop_signal.empty() == false) parse_signal(record.config.stop_signal);

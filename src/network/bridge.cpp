@@ -245,6 +245,26 @@ void BridgeDriver::detach(const std::string& interface, int netns_fd) {
   if (link && link->kind == "veth") kernel::delete_link(inside, link->index);
 }
 
+void BridgeDriver::move_device(const std::string& host_name, const std::string& name, int netns_fd) {
+  Lease host(*this);
+  const auto link = kernel::find_link(*host, host_name);
+  if (!link) fail(ErrorKind::not_found, "network device {} is not on the host", host_name);
+  std::vector<IpPrefix> addresses;
+  for (const kernel::LinkAddress& entry : kernel::list_addresses(*host))
+    if (entry.index == link->index && entry.permanent && !entry.link_local) addresses.push_back(entry.address);
+  LinkChanges move;
+  move.to_netns(link->index, netns_fd, name);
+  move.execute(*host, fmt::format("move the network device {} into the container as {}", host_name, name));
+  const kernel::NetnsVisit visit(netns_fd);
+  NetlinkSocket inside(NETLINK_ROUTE);
+  const auto moved = kernel::find_link(inside, name);
+  if (!moved) fail(ErrorKind::internal, "network device {} has not arrived in the container as {}", host_name, name);
+  LinkChanges changes;
+  for (const IpPrefix& address : addresses) changes.add_address(moved->index, address);
+  changes.up(moved->index);
+  changes.execute(inside, fmt::format("set up the network device {} in the container", name));
+}
+
 void BridgeDriver::set_default_routes(const std::string& interface, const std::vector<IpAddress>& gateways,
                                       int netns_fd) {
   const kernel::NetnsVisit visit(netns_fd);

@@ -116,6 +116,10 @@ void NetworkManager::detach(const Endpoint& endpoint, int netns_fd) {
   if (EndpointState* state = impl_->table.endpoint(endpoint.endpoint_id)) state->attached = false;
 }
 
+void NetworkManager::move_device(const std::string& host_name, const std::string& name, int netns_fd) {
+  impl_->bridges.move_device(host_name, name, netns_fd);
+}
+
 void NetworkManager::set_default_gateway(const Endpoint& endpoint, int netns_fd) {
   if (!endpoint.interface_name.empty())
     impl_->bridges.set_default_routes(endpoint.interface_name, gateways_of(endpoint), netns_fd);

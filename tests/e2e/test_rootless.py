@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import users
+from tests.support import nested, users
 from tests.support.daemon import BIN, ROOTLESS, Daemon
 from tests.support.rawhttp import ApiError
 from tests.support.users import FIRST_ID, IDS
@@ -554,19 +554,9 @@ def test_in_a_namespace_of_somebody_elses_making_it_uses_that(penguin, tmp, hub)
 
 
 def run_inside(outer, options, directory, archive):
-    """An engine in a container of `outer`, which runs a container. Returns what that prints."""
-    script = """
-      set -e
-      mkdir -p /run /tmp
-      /engine/bryod --data-root /data -H unix:///run/inner.sock >/data/log 2>&1 &
-      for i in $(seq 100); do [ -S /run/inner.sock ] && break; sleep 0.1; done
-      export BRYO_HOST=unix:///run/inner.sock
-      /engine/bryo load -q -i /images/busybox.tar || { cat /data/log; exit 1; }
-      /engine/bryo run --rm busybox sh -c 'echo inside; cat /proc/self/uid_map; ip -o addr show eth0' || { cat /data/log; exit 1; }
-      /engine/bryo info --format '{{.Driver}} {{.SecurityOptions}}'
-    """
+    """An engine in a container of `outer`, which runs a container: exit code and output."""
     binds = [f"{BIN}:/engine:ro", f"{archive.parent}:/images:ro", "inner:/data", *(f"{path}:{path}:ro" for path in ("/lib", "/lib64", "/usr/lib"))]
-    container = outer.run("busybox", "sh", "-c", script, host_config={"Binds": binds, **options})
+    container = outer.run("busybox", "sh", "-c", nested.BRYOD, host_config={"Binds": binds, **options})
     return outer.state(container)["ExitCode"], outer.output(container)
 
 
@@ -582,15 +572,13 @@ def archive(tmp, images):
 
 def test_an_engine_in_a_container_of_an_engine_without_root(daemon, tmp, archive):
     code, out = run_inside(daemon, {"SecurityOpt": ["nested"]}, tmp, archive)
-    assert code == 0, out
-    assert "inside" in out and "inet 172." in out and "overlay2" in out
+    nested.check_bryod(code, out)
 
 
 def test_an_engine_in_a_container_of_a_remapped_engine(remapped, tmp, archive):
     remapped.pull("busybox")
     code, out = run_inside(remapped, {"SecurityOpt": ["nested"]}, tmp, archive)
-    assert code == 0, out
-    assert "inside" in out
+    nested.check_bryod(code, out)
 
 
 def test_without_the_option_it_says_what_is_missing(daemon, tmp, archive):

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import users
 from tests.support.daemon import BIN
-from tests.support.rootless import BRYO_ROOTLESS, ROOTLESSKIT, Rootless, alive, children
+from tests.support.rootless import BRYO_ROOTLESS, ROOTLESSKIT, Rootless, alive, children, default_route  # noqa: F401 (a fixture)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.bryo_only
@@ -395,16 +395,6 @@ def test_host_is_reached_and_its_loopback_only_when_open(run, server, outside_ad
     finally:
         running.kill()
         running.wait()
-
-
-@pytest.fixture
-def default_route():
-    """What pasta wants to find on its host."""
-    for words in ("link add outside0 type veth peer name outside1", "link set outside1 up", "address add 198.51.100.1/24 dev outside0", "link set outside0 up",
-                  "route add default via 198.51.100.2"):
-        subprocess.run(["ip", *words.split()], check=True)
-    yield
-    subprocess.run(["ip", "link", "delete", "outside0"], check=True)
 
 
 def test_pasta(start, default_route):

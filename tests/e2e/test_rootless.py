@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ import pytest
 from tests.support import nested, users
 from tests.support.daemon import BIN, ROOTLESS, Daemon
 from tests.support.rawhttp import ApiError
+from tests.support.rootless import alive, default_route  # noqa: F401 (a fixture)
 from tests.support.users import FIRST_ID, IDS
 from tests.support.waiting import wait_for
 
@@ -460,6 +462,58 @@ def test_after_a_kill_without_containers_the_next_engine_starts_afresh(hub, scra
             assert fetch(daemon, host_address, 7007) == "hello"
     finally:
         daemon.close()
+
+
+@pytest.fixture(params=["slirp4netns", "pasta"])
+def with_driver(request, hub, scratch, default_route):
+    """An engine whose user-mode network is a program of others, which holds the network namespace."""
+    if not shutil.which(request.param):
+        pytest.skip(f"not installed: {request.param}")
+    daemon = Daemon(ROOTLESS, scratch / request.param, ["--registry-mirror", hub.url, "--insecure-registry", hub.address, f"--user-network={request.param}"])
+    daemon.start()
+    daemon.pull("busybox")
+    yield daemon
+    daemon.close()
+
+
+def guards(daemon):
+    return [pid for pid in processes_of(daemon) if f"--guard\0{daemon.exec_root}\0".encode() in _command(Path(f"/proc/{pid}"))]
+
+
+def test_a_program_of_others_lives_as_long_as_anybody_needs_it(with_driver, host_address):
+    daemon = with_driver
+    helper = user_network(daemon)
+    container = daemon.run("busybox", "sleep", "1000", wait=False)
+    monitor = int(Path(f"/proc/{daemon.state(container)['Pid']}/stat").read_text().rpartition(")")[2].split()[1])
+    # A killed guard is replaced while there is an engine.
+    (guard,) = wait_for(lambda: guards(daemon))
+    os.kill(guard, 9)
+    wait_for(lambda: guards(daemon) not in ([], [guard]), 10, "another guard")
+    # Nobody's end but the last matters: the engine's, with a container; then the container's, with the next engine.
+    daemon.kill9()
+    daemon.start()
+    assert user_network(daemon) == helper and len(guards(daemon)) == 1
+    server = serve_once(host_address, 0)
+    assert fetch(daemon, *server.getsockname()) == "hello"
+    os.kill(monitor, 9)
+    wait_for(lambda: not daemon.state(container)["Running"], 10, "the engine notices")
+    assert fetch(daemon, *server.getsockname()) == "hello"
+    server.close()
+    # With a container that ends after its engine.
+    container = daemon.run("busybox", "sleep", "1000", wait=False)
+    pid = daemon.state(container)["Pid"]
+    daemon.kill9()
+    assert alive(helper)
+    os.kill(pid, 9)
+    wait_for(lambda: not alive(helper), 10, "an end of the user-mode network")
+    wait_for(lambda: processes_of(daemon) == [], 10, "an end of all the rest")
+
+
+def test_after_a_kill_without_containers_nothing_is_left_for_ever(with_driver):
+    helper = user_network(with_driver)
+    with_driver.kill9()
+    wait_for(lambda: not alive(helper), 10, "an end of the user-mode network")
+    wait_for(lambda: processes_of(with_driver) == [], 10, "an end of all the rest")
 
 
 def test_containers_outlive_the_engine_and_the_next_one_finds_them(daemon):

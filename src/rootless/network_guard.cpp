@@ -31,7 +31,8 @@ UniqueFd announced_engine(int directory) {
   const auto words = split_once(trim(text), ' ');
   const auto pid = words ? parse_integer<pid_t>(words->first) : std::nullopt;
   const auto start_time = words ? parse_integer<std::uint64_t>(words->second) : std::nullopt;
-  if (!pid || !start_time) fail(ErrorKind::internal, "no process is named in the file {}: {}", kEngine, printable(text));
+  if (!pid || !start_time)
+    fail(ErrorKind::internal, "no process is named in the file {}: {}", kEngine, printable(text));
   return kernel::open_process(*pid, *start_time);
 }
 
@@ -72,7 +73,8 @@ int guard_network(const std::string& exec_root, const std::string& state_directo
   const UniqueFd directory = kernel::open_trusted(state_directory, O_RDONLY | O_DIRECTORY);
   const UniqueFd lock = kernel::open_at(directory.get(), kLock, O_RDWR | O_CREAT, 0600);
   if (!kernel::try_lock(lock.get())) return 0;
-  // The engine first: before it ends it may start more monitors, and another one may have come while one was waited for.
+  // The engine first: before it ends it may start more monitors, and another one may have come while one was waited
+  // for.
   while (waited_for(announced_engine(directory.get())) || waited_for(surviving_monitor(exec_root))) {
   }
   // The record stays: it names a process that is gone, and an engine that begins now may have written its own.

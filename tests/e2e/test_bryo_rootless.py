@@ -630,3 +630,54 @@ def test_ports_of_bryod_are_published_on_the_host(start, penguin, data, busybox,
     os.kill(engine_of(rootless), signal.SIGTERM)
     rootless.process.terminate()
     rootless.wait(30)
+
+
+@pytest.mark.parametrize("program", [BRYO_ROOTLESS, ROOTLESSKIT])
+def test_ports_that_only_the_host_can_judge(start, penguin, data, busybox, outside_address, program):
+    """An address that only the host has, and ports that somebody has out there while nobody has them inside."""
+    rootless = start("--net=slirp4netns", "--copy-up=/etc", "--copy-up=/run", "--disable-host-loopback", "--port-driver=builtin",
+                     *engine_line(penguin, data=data, program=str(BIN / "bryod")), program=program).wait_running()
+    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
+    assert docker(penguin, "load", "-i", busybox).returncode == 0
+
+    def serve(name, publish):
+        line = f"while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n{name}' | nc -l -p 80; done"
+        return docker(penguin, "run", "-d", "--name", name, "-p", publish, "busybox", "sh", "-c", line)
+
+    def answers(name, address, port):
+        wait_for(lambda: name.encode() in ask(address, port, b"GET / HTTP/1.0\r\n\r\n"), what=f"{name} at {address}:{port}")
+
+    # The same port of two addresses of the host, of which one is the loopback's.
+    for name, address in (("one", outside_address), ("two", "127.0.0.1")):
+        made = serve(name, f"{address}:8080:80")
+        assert made.returncode == 0, made.stderr
+    answers("one", outside_address, 8080)
+    answers("two", "127.0.0.1", 8080)
+    assert docker(penguin, "port", "one").stdout == f"80/tcp -> {outside_address}:8080\n"
+    refused = serve("nowhere", "203.0.113.77:8080:80")
+    assert refused.returncode == 125 and "cannot assign requested address" in refused.stderr, refused.stderr
+
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    taken = [first, first + 1, 8091, 8093, 8094]
+    listeners = [socket.create_server(("", port)) for port in taken]
+    try:
+        for name, publish in (("any", "80"), ("range", "8091-8092:80")):
+            made = serve(name, publish)
+            assert made.returncode == 0, made.stderr
+            port = int(docker(penguin, "port", name, "80").stdout.split()[0].rpartition(":")[2])
+            assert port not in taken
+            answers(name, outside_address, port)
+        assert docker(penguin, "port", "range", "80").stdout.split()[0].endswith(":8092")
+        for name, publish in (("all", "8093-8094:80"), ("fixed", "8093:80")):
+            refused = serve(name, publish)
+            assert refused.returncode == 125 and "address already in use" in refused.stderr, refused.stderr
+    finally:
+        for listener in listeners:
+            listener.close()
+    # What was refused is free again, inside too.
+    assert serve("later", "8093-8094:80").returncode == 0
+    answers("later", outside_address, 8093)
+    assert docker(penguin, "rm", "-f", "one", "two", "any", "range", "later").returncode == 0
+    assert rootless.ctl("list-ports", "--json").stdout == ""
+    rootless.process.terminate()
+    rootless.wait(30)

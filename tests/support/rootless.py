@@ -35,6 +35,14 @@ def alive(pid):
         return False
 
 
+def name_of(pid):
+    """Of its program; "" when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 class Rootless:
     """One running bryo-rootless."""
 

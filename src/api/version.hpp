@@ -18,7 +18,7 @@ struct ApiVersion {
   static std::optional<ApiVersion> parse(std::string_view text);
 };
 
-inline constexpr ApiVersion kNewestApi{1, 43};
+inline constexpr ApiVersion kNewestApi{1, 47};
 inline constexpr ApiVersion kOldestApi{1, 24};
 
 }  // namespace bryo::api

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "engine/device_requests.hpp"
+#include "engine/endpoint_request.hpp"
 #include "engine/log_options.hpp"
 #include "engine/mount_list.hpp"
 #include "engine/names.hpp"
@@ -230,6 +231,7 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
     record.config.hostname = record.id.substr(0, 12);
   record.networks = request.networking.endpoints_config;
   if (record.networks.empty() && !host.network_mode.starts_with("container:")) record.networks[host.network_mode];
+  for (const auto& [name, settings] : record.networks) check_endpoint(settings);
   record.mounts = merge_mounts(host, record.config.volumes, inherited_mounts(host));
   return record;
 }

@@ -8,6 +8,7 @@
 #include "base/strings.hpp"
 #include "engine/bypass.hpp"
 #include "engine/device_requests.hpp"
+#include "engine/endpoint_request.hpp"
 #include "engine/log_options.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
@@ -165,18 +166,8 @@ Launcher::Network Launcher::reserve_network(const Record& record) {
              host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
   if (shares_network(record) || record.config.network_disabled) return out;
   for (const auto& [name, settings] : record.networks) {
-    network::EndpointRequest request;
-    request.container_id = record.id;
-    request.container_name = record.name;
-    request.hostname = record.config.hostname;
-    request.aliases = settings.aliases.value_or(std::vector<std::string>{});
-    request.links = settings.links.value_or(std::vector<std::string>{});
-    if (settings.ipam_config) {
-      request.ipv4 = settings.ipam_config->ipv4_address;
-      request.ipv6 = settings.ipam_config->ipv6_address;
-    }
-    request.mac = settings.mac_address.empty() ? record.config.mac_address : settings.mac_address;
-    out.endpoints.push_back(s_.networks.reserve(name == "default" ? "bridge" : name, request));
+    out.endpoints.push_back(
+        s_.networks.reserve(name == "default" ? "bridge" : name, endpoint_request(record, name, settings)));
   }
   const auto gateway = s_.networks.gateway_endpoint(out.endpoints);
   const auto wanted = ports_to_publish(record, s_.options.default_publish_ip);

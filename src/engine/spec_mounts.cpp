@@ -61,7 +61,8 @@ std::vector<Mount> file_systems(const SpecInputs& inputs) {
 }
 
 Mount bind_mount(const ResolvedMount& mount, bool mapped) {
-  Options options = {mount.recursive ? "rbind" : "bind", mount.point.rw ? "rw" : "ro"};
+  const char* read_only = mount.recursive && !mount.flat_read_only ? "rro" : "ro";
+  Options options = {mount.recursive ? "rbind" : "bind", mount.point.rw ? "rw" : read_only};
   options.push_back(mount.point.propagation.empty() ? "rprivate" : mount.point.propagation);
   if (mount.idmap && mapped) options.emplace_back("idmap");
   return {mount.point.destination, "bind", mount.point.source, std::move(options), {}, {}};

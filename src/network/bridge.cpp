@@ -62,12 +62,21 @@ void remove_other_addresses(NetlinkSocket& socket, int index, const std::vector<
   }
 }
 
+void apply(const std::vector<InterfaceSetting>& settings, const std::string& interface) {
+  for (const InterfaceSetting& setting : settings) {
+    const std::string name = setting.place + "/" + interface + "/" + setting.name;
+    if (!kernel::set_net_sysctl(name, setting.value))
+      fail(ErrorKind::invalid_argument, "endpoint sysctl net/{}: the kernel has no such setting", printable(name));
+  }
+}
+
 void set_up_inside(const AttachPlan& plan, int netns_fd) {
   const kernel::NetnsVisit visit(netns_fd);
   NetlinkSocket inside(NETLINK_ROUTE);
   const auto link = kernel::find_link(inside, plan.interface);
   if (!link) fail(ErrorKind::unavailable, "interface {} vanished", plan.interface);
   set_ipv6(plan.interface, has_v6(plan.addresses));
+  apply(plan.settings, plan.interface);
   LinkChanges changes;
   changes.up(kLoopbackIndex).up(link->index);
   for (const IpPrefix& address : plan.addresses) changes.add_address(link->index, address);

@@ -12,6 +12,7 @@
 
 #include "kernel/netlink_links.hpp"
 #include "kernel/sockets_address.hpp"
+#include "network/endpoint.hpp"
 
 namespace bryo::network {
 
@@ -32,6 +33,7 @@ struct AttachPlan {
   int mtu = 0;
   kernel::MacAddress mac{};
   std::vector<kernel::IpPrefix> addresses;
+  std::vector<InterfaceSetting> settings;
   std::vector<kernel::IpAddress> gateways;  // default routes; empty: no way out
   // Ports of ended containers that had these addresses: the kernel removes them in its own time, and until then frames
   // for the addresses would still go there.

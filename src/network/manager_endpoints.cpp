@@ -96,6 +96,7 @@ void NetworkManager::attach(Endpoint& endpoint, int netns_fd, unsigned index, bo
   plan.interface = interface;
   plan.mac = kernel::try_parse_mac(endpoint.mac).value_or(kernel::MacAddress{});
   plan.addresses = addresses_of(endpoint);
+  plan.settings = endpoint.settings;
   if (default_gateway) plan.gateways = gateways_of(endpoint);
   impl_->bridges.attach(plan, netns_fd);
   endpoint.interface_name = interface;

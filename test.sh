@@ -49,7 +49,7 @@ if [ $# -eq 0 ]; then
   say "end to end, the same tests without root"
   # Not those that start engines without root by themselves.
   tests/run --engine=rootless --clients=current --junitxml="$reports/pytest-rootless.xml" tests/e2e \
-    --ignore=tests/e2e/test_rootless.py --ignore=tests/e2e/test_bryo_rootless.py --ignore-glob='*/test_doctor*.py' --ignore-glob='*/test_setup*.py' \
+    --ignore=tests/e2e/test_rootless.py --ignore=tests/e2e/test_rootless_life.py --ignore=tests/e2e/test_bryod_inside.py --ignore-glob='*/test_bryo_rootless*.py' --ignore-glob='*/test_doctor*.py' --ignore-glob='*/test_setup*.py' \
     --ignore-glob='*/test_bypass*.py' --ignore-glob='*/test_package*.py'
   echo $? >"$reports/pytest-rootless.status"
 fi

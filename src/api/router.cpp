@@ -65,7 +65,7 @@ void check_version(ApiVersion version, std::string_view text) {
          kNewestApi.str());
 }
 
-// "/v1.43/info" → 1.43 and "/info".
+// "/v1.47/info" → 1.47 and "/info".
 void take_version(Request& request) {
   std::string_view path = request.path;
   if (!path.starts_with("/v")) return;

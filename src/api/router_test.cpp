@@ -33,11 +33,11 @@ TEST_F(RouterTest, FindsByMethodAndPattern_WithAndWithoutVersion) {
   router.add(Method::get, "/containers/json", answer("list"));
   router.add(Method::get, "/containers/{id}/json", answer("inspect"));
   router.add(Method::del, "/containers/{id}", answer("remove"));
-  EXPECT_EQ(go(Method::get, "/containers/json"), "list()1.43");
+  EXPECT_EQ(go(Method::get, "/containers/json"), "list()1.47");
   EXPECT_EQ(go(Method::get, "/v1.24/containers/json?all=1"), "list()1.24");
   EXPECT_EQ(go(Method::get, "/v1.40/containers/web/json"), "inspect(id=web;)1.40");
   EXPECT_EQ(go(Method::get, "/v1.40/containers//web/json"), "inspect(id=web;)1.40");
-  EXPECT_EQ(go(Method::del, "/containers/we%62"), "remove(id=web;)1.43");
+  EXPECT_EQ(go(Method::del, "/containers/we%62"), "remove(id=web;)1.47");
   EXPECT_EQ(go(Method::post, "/containers/json"), "not_found: page not found");
   EXPECT_EQ(go(Method::get, "/containers/a/b/json"), "not_found: page not found");
   EXPECT_EQ(go(Method::get, "/"), "not_found: page not found");
@@ -48,22 +48,22 @@ TEST_F(RouterTest, GreedyNamesTakeSlashes) {
   router.add(Method::get, "/images/{name...}/json", answer("inspect"));
   router.add(Method::post, "/images/{name...}/push", answer("push"));
   router.add(Method::del, "/images/{name...}", answer("remove"));
-  EXPECT_EQ(go(Method::get, "/images/library/busybox/json"), "inspect(name=library/busybox;)1.43");
-  EXPECT_EQ(go(Method::post, "/images/127.0.0.1:5000/hello/push"), "push(name=127.0.0.1:5000/hello;)1.43");
-  EXPECT_EQ(go(Method::del, "/images/a/b/c:d"), "remove(name=a/b/c:d;)1.43");
-  EXPECT_EQ(go(Method::del, "/images/a%2Fb"), "remove(name=a/b;)1.43");
+  EXPECT_EQ(go(Method::get, "/images/library/busybox/json"), "inspect(name=library/busybox;)1.47");
+  EXPECT_EQ(go(Method::post, "/images/127.0.0.1:5000/hello/push"), "push(name=127.0.0.1:5000/hello;)1.47");
+  EXPECT_EQ(go(Method::del, "/images/a/b/c:d"), "remove(name=a/b/c:d;)1.47");
+  EXPECT_EQ(go(Method::del, "/images/a%2Fb"), "remove(name=a/b;)1.47");
   EXPECT_EQ(go(Method::get, "/images/json"), "not_found: page not found");
 }
 
 TEST_F(RouterTest, Versions_OutsideOursAreRefusedInDockersWords) {
   router.add(Method::get, "/info", answer("info"));
   EXPECT_EQ(go(Method::get, "/v1.99/info"),
-            "invalid_argument: client version 1.99 is too new. Maximum supported API version is 1.43");
+            "invalid_argument: client version 1.99 is too new. Maximum supported API version is 1.47");
   EXPECT_EQ(go(Method::get, "/v1.12/info"),
             "invalid_argument: client version 1.12 is too old. Minimum supported API version is 1.24, please upgrade "
             "your client to a newer version");
   EXPECT_EQ(go(Method::get, "/v999/info"),
-            "invalid_argument: client version 999 is too new. Maximum supported API version is 1.43");
+            "invalid_argument: client version 999 is too new. Maximum supported API version is 1.47");
   EXPECT_THAT(go(Method::get, "/v0/info"), testing::HasSubstr("client version 0 is too old"));
   EXPECT_EQ(go(Method::get, "/vx/info"), "not_found: page not found");
   EXPECT_EQ(go(Method::get, "/v1..2/info"), "not_found: page not found");

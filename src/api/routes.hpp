@@ -1,6 +1,6 @@
 // Docker's Engine API as routes over the engine's use cases: which call does which path mean, and which shape does a
 // client of this version expect? One function for each resource; add_routes() takes them all.
-// Spec: Docker Engine API v1.24 to v1.43.
+// Spec: Docker Engine API v1.24 to v1.47.
 #pragma once
 
 #include "api/router.hpp"

@@ -1,3 +1,4 @@
+#include "api/compat.hpp"
 #include "api/handler_tools.hpp"
 #include "api/routes.hpp"
 #include "engine/engine.hpp"
@@ -15,7 +16,9 @@ Reply list(engine::Engine& engine, Request& request) {
 }
 
 Reply inspect(engine::Engine& engine, Request& request) {
-  return Reply::json_of(200, engine.container_inspect(request.parameter("id"), request.query.flag("size")));
+  auto container = engine.container_inspect(request.parameter("id"), request.query.flag("size"));
+  adapt_inspect(container, request.version);
+  return Reply::json_of(200, container);
 }
 
 Reply top(engine::Engine& engine, Request& request) {

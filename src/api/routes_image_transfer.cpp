@@ -1,6 +1,7 @@
 // Images that come and go: pull, push, import, load, save. Progress is JSON lines; tars are raw bytes.
 #include "api/handler_tools.hpp"
 #include "api/routes.hpp"
+#include "base/strings.hpp"
 #include "engine/engine.hpp"
 
 namespace bryo::api {
@@ -40,7 +41,27 @@ Reply create(engine::Engine& engine, Request& request) {
   fail(ErrorKind::invalid_argument, "bad parameter: fromImage or fromSrc must be given");
 }
 
+// {"os":"linux","architecture":"amd64"}: images here are of one platform each, so it is this one or none.
+void check_platform(engine::Engine& engine, const std::string& name, const std::string& wanted) {
+  if (wanted.empty()) return;
+  const json::Value platform = json::parse(wanted);
+  const json::Value image = engine.image_inspect(name);
+  if (!platform.is_object()) fail(ErrorKind::invalid_argument, "platform must be a JSON object: {}", printable(wanted));
+  for (const auto& [field, shown] : {std::pair{"os", "Os"}, {"architecture", "Architecture"}, {"variant", "Variant"}}) {
+    const json::Value* asked = platform.get_object().if_contains(field);
+    const json::Value* has = image.get_object().if_contains(shown);
+    if (asked == nullptr || !asked->is_string() || asked->get_string().empty()) continue;
+    if (has == nullptr || *has != *asked)
+      fail(ErrorKind::not_found, "image with reference {} was found but does not provide the specified platform ({})",
+           printable(name), printable(wanted));
+  }
+}
+
 Reply push(engine::Engine& engine, Request& request) {
+  if (!request.older_than(46)) {
+    const std::string& tag = request.query.get("tag");
+    check_platform(engine, request.parameter("name") + (tag.empty() ? "" : ":" + tag), request.query.get("platform"));
+  }
   json::Value auth = registry_auth(request);
   return progress_stream([&engine, &request, auth = std::move(auth)](BodyWriter& out) {
     engine.image_push(request.parameter("name"), request.query.get("tag"), auth, progress_lines(out),

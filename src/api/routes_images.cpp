@@ -18,7 +18,7 @@ Reply list(engine::Engine& engine, Request& request) {
 
 Reply inspect(engine::Engine& engine, Request& request) {
   json::Value image = engine.image_inspect(request.parameter("name"));
-  adapt_image_inspect(image);
+  adapt_image_inspect(image, request.version);
   return Reply::json(200, image);
 }
 

@@ -56,7 +56,7 @@ struct RoutesTest : testing::Test {
 TEST_F(RoutesTest, Ping_TellsClientsWhatTheyNegotiateWith) {
   const std::string reply = send("HEAD", "/_ping");
   EXPECT_EQ(status(reply), "200");
-  for (const char* header : {"Api-Version: 1.43", "Builder-Version: 1", "Swarm: inactive", "Cache-Control: no-cache"})
+  for (const char* header : {"Api-Version: 1.47", "Builder-Version: 1", "Swarm: inactive", "Cache-Control: no-cache"})
     EXPECT_THAT(reply, HasSubstr(header));
   EXPECT_EQ(body(reply), "");
   EXPECT_EQ(body(get("/_ping")), "OK");
@@ -94,7 +94,7 @@ TEST_F(RoutesTest, Ports_AreAddedAndRemovedByTheirBindings) {
   EXPECT_EQ(status(added), "200");
   EXPECT_EQ(json_of(added), fake.answer);
   EXPECT_EQ(fake.last_call(), "container_add_ports web " + bindings);
-  EXPECT_EQ(status(send("DELETE", "/v1.43/bryo/containers/web/ports", bindings, "Content-Type: application/json\r\n")),
+  EXPECT_EQ(status(send("DELETE", "/v1.47/bryo/containers/web/ports", bindings, "Content-Type: application/json\r\n")),
             "200");
   EXPECT_EQ(fake.last_call(), "container_remove_ports web " + bindings);
   EXPECT_EQ(status(post("/bryo/containers/web/ports", "[]")), "400");
@@ -136,6 +136,68 @@ TEST_F(RoutesTest, Create_OlderVersionsCannotUseNewerFields) {
   EXPECT_THAT(reply, HasSubstr("VolumeOptions must not be specified"));
 }
 
+TEST_F(RoutesTest, Create_FieldsOf144To146) {
+  const char* create = R"({"Image":"x","Healthcheck":{"StartInterval":2000000000},
+      "HostConfig":{"NetworkMode":"a","Mounts":[
+        {"Type":"bind","Source":"/a","Target":"/b","ReadOnly":true,"BindOptions":{"ReadOnlyNonRecursive":true}},
+        {"Type":"volume","Source":"v","Target":"/c","VolumeOptions":{"Subpath":"d"}},
+        {"Type":"tmpfs","Target":"/e","TmpfsOptions":{"Options":[["exec"]]}}]},
+      "NetworkingConfig":{"EndpointsConfig":{"a":{"MacAddress":"02:42:ac:11:00:07"}}}})";
+  const auto& mounts = fake.created.host_config.mounts;
+  EXPECT_EQ(status(post("/v1.43/containers/create", create)), "201");
+  EXPECT_EQ(fake.created.config.healthcheck->start_interval, 0);
+  EXPECT_FALSE(mounts.at(0).bind_options->read_only_non_recursive);
+  EXPECT_EQ(fake.created.networking.endpoints_config.at("a").mac_address, "");
+  EXPECT_EQ(status(post("/v1.44/containers/create", create)), "201");
+  EXPECT_EQ(fake.created.config.healthcheck->start_interval, 2000000000);
+  EXPECT_TRUE(mounts.at(0).bind_options->read_only_non_recursive);
+  EXPECT_EQ(mounts.at(1).volume_options->subpath, "");
+  EXPECT_EQ(fake.created.networking.endpoints_config.at("a").mac_address, "02:42:ac:11:00:07");
+  EXPECT_EQ(status(post("/v1.45/containers/create", create)), "201");
+  EXPECT_EQ(mounts.at(1).volume_options->subpath, "d");
+  EXPECT_TRUE(mounts.at(2).tmpfs_options->options.empty());
+  EXPECT_EQ(status(post("/v1.46/containers/create", create)), "201");
+  EXPECT_THAT(mounts.at(2).tmpfs_options->options, ElementsAre(ElementsAre("exec")));
+}
+
+TEST_F(RoutesTest, Create_SeveralNetworksSince144) {
+  const char* create = R"({"Image":"x","NetworkingConfig":{"EndpointsConfig":{"a":{},"b":{}}}})";
+  const std::string refused = post("/v1.43/containers/create", create);
+  EXPECT_EQ(status(refused), "400");
+  EXPECT_THAT(refused, HasSubstr("Container cannot be connected to network endpoints: a, b"));
+  EXPECT_EQ(status(post("/v1.44/containers/create", create)), "201");
+  EXPECT_EQ(fake.created.networking.endpoints_config.size(), 2U);
+  const char* conflict = R"({"Image":"x","MacAddress":"02:42:ac:11:00:08","HostConfig":{"NetworkMode":"a"},
+      "NetworkingConfig":{"EndpointsConfig":{"a":{"MacAddress":"02:42:ac:11:00:07"}}}})";
+  EXPECT_EQ(status(post("/v1.44/containers/create", conflict)), "400");
+}
+
+TEST_F(RoutesTest, Inspect_TheShortIdIsAnAliasUntil145) {
+  fake.inspected.id = std::string(64, 'c');
+  fake.inspected.network_settings.networks["mine"].dns_names = {{"web", "cccccccccccc"}};
+  fake.inspected.network_settings.networks["bridge"];
+  EXPECT_THAT(get("/v1.44/containers/web/json"), HasSubstr(R"("Aliases":["cccccccccccc"])"));
+  const std::string now = get("/v1.45/containers/web/json");
+  EXPECT_THAT(now, testing::Not(HasSubstr(R"("Aliases":["cccccccccccc"])")));
+  EXPECT_THAT(now, HasSubstr(R"("DNSNames":["web","cccccccccccc"])"));
+}
+
+TEST_F(RoutesTest, ImageInspect_SinceVersion144And145) {
+  fake.answer = json::Object{{"Size", 5}, {"Created", ""}, {"Container", ""}, {"ContainerConfig", nullptr}};
+  EXPECT_EQ(body(get("/v1.43/images/x/json")),
+            "{\"Size\":5,\"Created\":\"0001-01-01T00:00:00Z\",\"Container\":\"\",\"ContainerConfig\":null,"
+            "\"VirtualSize\":5}\n");
+  EXPECT_EQ(body(get("/v1.44/images/x/json")), "{\"Size\":5,\"ContainerConfig\":null,\"Container\":\"\"}\n");
+  EXPECT_EQ(body(get("/v1.45/images/x/json")), "{\"Size\":5}\n");
+}
+
+TEST_F(RoutesTest, Push_OfAPlatformThatTheImageIsNot) {
+  fake.answer = json::Object{{"Os", "linux"}, {"Architecture", "amd64"}, {"Variant", ""}};
+  EXPECT_EQ(status(post(R"(/v1.46/images/x/push?platform={"os":"linux","architecture":"arm64"})")), "404");
+  EXPECT_EQ(status(post(R"(/v1.46/images/x/push?platform={"os":"linux","architecture":"amd64"})")), "200");
+  EXPECT_EQ(status(post(R"(/v1.46/images/x/push?platform=nonsense)")), "400");
+}
+
 TEST_F(RoutesTest, BadJson_Is400AndNamesTheField) {
   for (const char* bad : {"{", "[]", "null", "{\"Image\":1}", "{\"HostConfig\":{\"Memory\":\"much\"}}", "{} {}",
                           "{\"Image\":\"a\",\"Image\":\"b\"}", "{\"HostConfig\":{\"Memory\":99999999999999999999}}"})
@@ -165,7 +227,7 @@ TEST_F(RoutesTest, Update_OnlyWhatIsGiven) {
 
 TEST_F(RoutesTest, Wait_AnswersItsHeadBeforeTheContainerExits) {
   auto client = host->connect();
-  client.send("POST /v1.43/containers/web/wait?condition=next-exit HTTP/1.1\r\nHost: d\r\n\r\n");
+  client.send("POST /v1.47/containers/web/wait?condition=next-exit HTTP/1.1\r\nHost: d\r\n\r\n");
   ASSERT_TRUE(client.read_until("\r\n\r\n"));
   EXPECT_EQ(fake.last_call(), "container_wait web 1");
   fake.waiter()({3, std::nullopt});
@@ -290,7 +352,7 @@ TEST_F(RoutesTest, Import_Load_Save_MoveTheBytes) {
 
 TEST_F(RoutesTest, Images_NamesWithSlashes) {
   fake.answer = json::Object{{"Size", 5}};
-  EXPECT_EQ(body(get("/images/library/busybox:latest/json")), "{\"Size\":5,\"VirtualSize\":5}\n");
+  EXPECT_EQ(body(get("/v1.43/images/library/busybox:latest/json")), "{\"Size\":5,\"VirtualSize\":5}\n");
   EXPECT_EQ(fake.last_call(), "image_inspect library/busybox:latest");
   EXPECT_EQ(status(post("/images/hello-world/tag?repo=127.0.0.1:5000/hello&tag=user")), "201");
   EXPECT_EQ(fake.last_call(), "image_tag hello-world 127.0.0.1:5000/hello user");

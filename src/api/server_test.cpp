@@ -66,7 +66,7 @@ TEST_F(ServerTest, Ping_HasDockersHeaders) {
   client.send(get("/_ping"));
   const std::string reply = client.read_reply();
   EXPECT_THAT(reply, StartsWith("HTTP/1.1 200 OK\r\n"));
-  for (const char* header : {"Api-Version: 1.43\r\n", "Docker-Experimental: false\r\n", "Ostype: linux\r\n",
+  for (const char* header : {"Api-Version: 1.47\r\n", "Docker-Experimental: false\r\n", "Ostype: linux\r\n",
                              "Server: Bryo/", "Content-Length: 2\r\n", "Date: "})
     EXPECT_THAT(reply, HasSubstr(header));
   EXPECT_EQ(body_of(reply), "OK");

@@ -1,4 +1,4 @@
-// A version of the Engine API, "1.43": which shape does this client expect? Spec: Docker Engine API, version history.
+// A version of the Engine API, "1.47": which shape does this client expect? Spec: Docker Engine API, version history.
 #pragma once
 
 #include <compare>
@@ -14,11 +14,11 @@ struct ApiVersion {
 
   auto operator<=>(const ApiVersion&) const = default;
   std::string str() const;
-  // "1.43", "1", "999"; nullopt when it is not digits and single dots. Parts after the second are ignored.
+  // "1.47", "1", "999"; nullopt when it is not digits and single dots. Parts after the second are ignored.
   static std::optional<ApiVersion> parse(std::string_view text);
 };
 
-inline constexpr ApiVersion kNewestApi{1, 43};
+inline constexpr ApiVersion kNewestApi{1, 47};
 inline constexpr ApiVersion kOldestApi{1, 24};
 
 }  // namespace bryo::api

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "engine/device_requests.hpp"
+#include "engine/endpoint_request.hpp"
 #include "engine/log_options.hpp"
 #include "engine/mount_list.hpp"
 #include "engine/names.hpp"
@@ -200,7 +201,8 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   check_log(record.host_config, s_.options.default_log);
   check_resources(record.host_config, s_.limit_rules(), warnings);
   settle_device_requests(record.host_config);
-  cdi_edits(record.host_config, s_.options.cdi_spec_dirs);  // now, rather than at the first start
+  // Now, rather than at the first start.
+  cdi_edits(record.host_config, s_.options.cdi_spec_dirs, s_.options.rootless.has_value());
   check_kept_groups(record.host_config, s_.options.rootless.has_value());
   parse_port_map(record);
   if (record.config.stop_signal.empty() == false) parse_signal(record.config.stop_signal);
@@ -230,6 +232,7 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
     record.config.hostname = record.id.substr(0, 12);
   record.networks = request.networking.endpoints_config;
   if (record.networks.empty() && !host.network_mode.starts_with("container:")) record.networks[host.network_mode];
+  for (const auto& [name, settings] : record.networks) check_endpoint(settings);
   record.mounts = merge_mounts(host, record.config.volumes, inherited_mounts(host));
   return record;
 }

@@ -42,16 +42,17 @@ std::vector<DeviceRequest> requests_of(const Resources& resources) {
   return json::decode<std::vector<DeviceRequest>>(resources.device_requests, "HostConfig.DeviceRequests");
 }
 
-void refuse_what_nobody_does(const cdi::ContainerEdits& edits) {
-  for (const cdi::Hook& hook : edits.hooks)
-    refuse(ErrorKind::unsupported,
-           "its specification has the hook {} ({}): this engine runs no hooks, and the device would be there in part",
-           hook.name, printable(hook.path));
-  for (const cdi::NetDevice& device : edits.net_devices)
-    refuse(ErrorKind::unsupported, "its specification has the network device {}: this engine moves none",
-           printable(device.host_name));
-  if (edits.intel_rdt)
-    refuse(ErrorKind::unsupported, "its specification has intelRdt settings: this engine keeps none for containers");
+void check_net_devices(const cdi::ContainerEdits& edits, const HostConfig& host, bool rootless) {
+  for (const cdi::NetDevice& device : edits.net_devices) {
+    if (rootless)
+      refuse(ErrorKind::unsupported,
+             "its specification has the network device {}: an engine without root has none of the host's to give away",
+             printable(device.host_name));
+    if (host.network_mode == "host")
+      refuse(ErrorKind::invalid_argument,
+             "its specification has the network device {}: the container needs a network of its own, not the host's",
+             printable(device.host_name));
+  }
 }
 
 char type_of(const struct stat& info) {
@@ -146,6 +147,29 @@ void set_variables(const std::vector<std::string>& variables, std::vector<std::s
   }
 }
 
+void add_hook(const cdi::Hook& hook, oci::Hooks& hooks) {
+  const std::pair<std::string_view, std::vector<oci::Hook>&> lists[] = {{"prestart", hooks.prestart},
+                                                                        {"createRuntime", hooks.create_runtime},
+                                                                        {"createContainer", hooks.create_container},
+                                                                        {"startContainer", hooks.start_container},
+                                                                        {"poststart", hooks.poststart},
+                                                                        {"poststop", hooks.poststop}};
+  for (const auto& [name, list] : lists)
+    if (name == hook.name) list.push_back({hook.path, hook.args, hook.env, hook.timeout});
+}
+
+oci::LinuxIntelRdt intel_rdt_of(const cdi::IntelRdt& from) {
+  oci::LinuxIntelRdt out;
+  out.clos_id = from.clos_id;
+  out.l3_cache_schema = from.l3_cache_schema;
+  out.mem_bw_schema = from.mem_bw_schema;
+  if (from.schemata) out.schemata = *from.schemata;
+  out.enable_monitoring = from.enable_monitoring;
+  out.enable_cmt = from.enable_cmt;
+  out.enable_mbm = from.enable_mbm;
+  return out;
+}
+
 }  // namespace
 
 void settle_device_requests(Resources& resources) {
@@ -168,14 +192,14 @@ void settle_device_requests(Resources& resources) {
       json::Object{{"Driver", std::string(kDriver)}, {"DeviceIDs", std::move(names)}});
 }
 
-cdi::ContainerEdits cdi_edits(const Resources& resources, const std::vector<std::string>& directories) {
+cdi::ContainerEdits cdi_edits(const HostConfig& host, const std::vector<std::string>& directories, bool rootless) {
   std::vector<std::string> names;
-  for (DeviceRequest& request : requests_of(resources))
+  for (DeviceRequest& request : requests_of(host))
     for (std::string& id : request.ids) names.push_back(std::move(id));
   if (names.empty()) return {};
   try {
     cdi::ContainerEdits edits = cdi::Registry::scan(directories).edits_of(names);
-    refuse_what_nobody_does(edits);
+    check_net_devices(edits, host, rootless);
     return edits;
   } catch (const Error& error) {
     if (error.message().starts_with("CDI ")) throw;
@@ -187,6 +211,9 @@ void apply_edits(const cdi::ContainerEdits& edits, bool bind_nodes, oci::Runtime
   set_variables(edits.env, spec.process->env);
   add_nodes(edits.device_nodes, bind_nodes, spec);
   add_mounts(edits.mounts, spec.mounts);
+  if (!edits.hooks.empty() && !spec.hooks) spec.hooks.emplace();
+  for (const cdi::Hook& hook : edits.hooks) add_hook(hook, *spec.hooks);
+  if (edits.intel_rdt) spec.linux_->intel_rdt = intel_rdt_of(*edits.intel_rdt);
   for (const std::uint32_t gid : edits.additional_gids)
     if (gid != 0) spec.process->user.additional_gids.push_back(gid);
 }

@@ -17,7 +17,7 @@ void settle_device_requests(Resources& resources);
 
 // What the host's specifications say now. Error "CDI device injection failed: …" names devices that are not there, and
 // edits that this engine cannot make.
-oci::cdi::ContainerEdits cdi_edits(const Resources& resources, const std::vector<std::string>& directories);
+oci::cdi::ContainerEdits cdi_edits(const HostConfig& host, const std::vector<std::string>& directories, bool rootless);
 
 // Changes the spec. Without the right to make device nodes, the host's own are bound. Error as above for what the host
 // lacks.

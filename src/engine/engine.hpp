@@ -88,7 +88,7 @@ class Engine {
   void exec_resize(std::string_view id, unsigned rows, unsigned columns);
   ExecInspect exec_inspect(std::string_view id);
 
-  // Images. Values have the API's shape (v1.43).
+  // Images. Values have the API's shape (v1.47).
   json::Value image_list(bool all, const Filters& filters, bool shared_size);
   json::Value image_inspect(std::string_view ref);
   json::Value image_history(std::string_view ref);

@@ -8,12 +8,14 @@
 #include "base/strings.hpp"
 #include "engine/bypass.hpp"
 #include "engine/device_requests.hpp"
+#include "engine/endpoint_request.hpp"
 #include "engine/log_options.hpp"
 #include "engine/ports.hpp"
 #include "engine/resources.hpp"
 #include "engine/user_lookup.hpp"
 #include "kernel/files.hpp"
 #include "kernel/host.hpp"
+#include "kernel/resctrl.hpp"
 #include "network/hosts_file.hpp"
 
 namespace bryo::engine {
@@ -39,6 +41,7 @@ struct Launcher::Network {
   std::vector<network::PublishedPort> ports;
   std::vector<network::PublishedSocket> sockets;
   network::DnsSettings dns;
+  std::vector<oci::cdi::NetDevice> devices;  // of the host's, to be moved in
   bool with_dns = false;
   bool with_bypass = false;
   bypass::Link bypass;
@@ -88,7 +91,10 @@ void Launcher::launch(Container& container) {
     container.ports = std::move(network.ports);
     container.bypass = network.with_bypass;
   } catch (...) {
-    if (monitor) monitor->close();
+    if (monitor)
+      monitor->close();
+    else
+      discard_bundle(record);
     s_.networks.release_container(record.id);
     std::lock_guard lock(container.mutex);
     container.pending.clear();
@@ -165,18 +171,8 @@ Launcher::Network Launcher::reserve_network(const Record& record) {
              host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
   if (shares_network(record) || record.config.network_disabled) return out;
   for (const auto& [name, settings] : record.networks) {
-    network::EndpointRequest request;
-    request.container_id = record.id;
-    request.container_name = record.name;
-    request.hostname = record.config.hostname;
-    request.aliases = settings.aliases.value_or(std::vector<std::string>{});
-    request.links = settings.links.value_or(std::vector<std::string>{});
-    if (settings.ipam_config) {
-      request.ipv4 = settings.ipam_config->ipv4_address;
-      request.ipv6 = settings.ipam_config->ipv6_address;
-    }
-    request.mac = settings.mac_address.empty() ? record.config.mac_address : settings.mac_address;
-    out.endpoints.push_back(s_.networks.reserve(name == "default" ? "bridge" : name, request));
+    out.endpoints.push_back(
+        s_.networks.reserve(name == "default" ? "bridge" : name, endpoint_request(record, name, settings)));
   }
   const auto gateway = s_.networks.gateway_endpoint(out.endpoints);
   const auto wanted = ports_to_publish(record, s_.options.default_publish_ip);
@@ -250,6 +246,11 @@ std::map<std::string, std::string> Launcher::files_of(const Record& record) cons
           {"/etc/resolv.conf", directory + "/resolv.conf"}};
 }
 
+// Nobody has begun with it.
+void Launcher::discard_bundle(const Record& record) const {
+  if (!record.host_config.device_requests.is_null()) s_.bundles.settle(record.id);
+}
+
 std::string Launcher::cgroup_path(const Record& record) const {
   if (s_.cgroups.version() == kernel::CgroupVersion::none) return {};
   const std::string parent = !record.host_config.cgroup_parent.empty() ? record.host_config.cgroup_parent
@@ -291,9 +292,19 @@ kernel::CgroupLimits Launcher::limits_of_now(const Record& record) {
   return out;
 }
 
+// Asked only when it matters: where resctrl is.
+runtime::LaunchPlan Launcher::make_plan_of(const oci::RuntimeSpec& spec, const runtime::RootfsSource& rootfs,
+                                           const runtime::PlanOptions& options, std::string& resctrl) const {
+  if (!spec.linux_->intel_rdt) return runtime::make_plan(spec, s_.facts, rootfs, options);
+  runtime::HostFacts facts = s_.facts;
+  facts.resctrl = resctrl = kernel::find_resctrl();
+  return runtime::make_plan(spec, facts, rootfs, options);
+}
+
 monitor::StartRequest Launcher::make_request(const Record& record, Network& network) {
   SpecInputs inputs = spec_inputs(record, network.with_bypass);
-  inputs.cdi = cdi_edits(record.host_config, s_.options.cdi_spec_dirs);
+  inputs.cdi = cdi_edits(record.host_config, s_.options.cdi_spec_dirs, s_.options.rootless.has_value());
+  network.devices = inputs.cdi.net_devices;
   for (const ResolvedMount& mount : record.mounts) {
     if (mount.point.type != "bind") continue;
     if (kernel::try_stat_at(AT_FDCWD, mount.point.source)) continue;
@@ -306,6 +317,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
   options.cgroup_path = inputs.cgroup_path;
   if (inputs.init) options.init_program = program_directory(s_.options) + "/bryo-init";
   options.keyring_name = record.id;
+  options.container_id = record.id;
   options.default_seccomp = default_seccomp(inputs);
   const storage::SnapshotName snapshot = s_.snapshot_of(record.id);
   auto rootfs = to_rootfs_source(s_.snapshots->describe(snapshot));
@@ -314,11 +326,13 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
     rootfs.descriptor = static_cast<std::int32_t>(request.plan_descriptors.size());
     request.plan_descriptors.push_back(std::move(root));
   }
-  const auto plan = runtime::make_plan(build_spec(inputs), s_.facts, rootfs, options);
+  const oci::RuntimeSpec spec = build_spec(inputs);
+  std::string resctrl;
+  request.plan = runtime::serialize(make_plan_of(spec, rootfs, options, resctrl));
+  if (needs_bundle(spec)) request.bundle = s_.bundles.make(record, spec, resctrl);
 
   request.container_id = record.id;
   request.runtime_directory = s_.runtime_directory(record.id);
-  request.plan = runtime::serialize(plan);
   request.cgroup_path = inputs.cgroup_path;
   request.cgroup_limits = limits_of_now(record);
   // No rules at all: everything is allowed.
@@ -332,7 +346,7 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
                           static_cast<std::uint16_t>(record.host_config.console_size[1])};
   request.ports = forwards_of(std::move(network.sockets));
   network.sockets.clear();
-  request.wait_for_network = !network.endpoints.empty();
+  request.wait_for_network = !network.endpoints.empty() || !network.devices.empty();
   if (network.with_bypass) {
     network.bypass = bypass::Link::make();
     request.bypass = UniqueFd(::fcntl(network.bypass.ours.get(), F_DUPFD_CLOEXEC, 0));
@@ -341,12 +355,13 @@ monitor::StartRequest Launcher::make_request(const Record& record, Network& netw
 }
 
 void Launcher::set_up_network(monitor::Monitor& monitor, const Record& record, Network& network) {
-  if (network.endpoints.empty()) return;
+  if (network.endpoints.empty() && network.devices.empty()) return;
   const UniqueFd netns = monitor.network_namespace();
   if (!netns) return;  // the host's own
   const auto gateway = s_.networks.gateway_endpoint(network.endpoints);
   for (std::size_t i = 0; i < network.endpoints.size(); ++i)
     s_.networks.attach(network.endpoints[i], netns.get(), static_cast<unsigned>(i), i == gateway);
+  for (const auto& device : network.devices) s_.networks.move_device(device.host_name, device.name, netns.get());
   if (network.with_dns) s_.networks.serve_dns(record.id, netns.get(), network.dns);
   if (network.with_bypass) start_bypass(s_, hub_, record, network.bypass, netns.get());
 }

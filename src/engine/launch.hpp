@@ -60,6 +60,9 @@ class Launcher {
   void write_file(const Record& record, std::string_view name, std::string_view text);
   std::map<std::string, std::string> files_of(const Record& record) const;
   kernel::CgroupLimits limits_of_now(const Record& record);
+  runtime::LaunchPlan make_plan_of(const oci::RuntimeSpec& spec, const runtime::RootfsSource& rootfs,
+                                   const runtime::PlanOptions& options, std::string& resctrl) const;
+  void discard_bundle(const Record& record) const;
   monitor::StartRequest make_request(const Record& record, Network& network);
   void set_up_network(monitor::Monitor& monitor, const Record& record, Network& network);
   void give_pending(Container& container, monitor::Monitor& monitor);

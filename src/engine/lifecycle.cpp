@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr int kDefaultStopTimeout = 10;
+constexpr int kCannotRun = 126;  // and 127: the command is to blame
 constexpr auto kKillPatience = seconds(10);
 
 monitor::MonitorProgram monitor_program(const Options& options) {
@@ -25,6 +26,8 @@ monitor::MonitorProgram monitor_program(const Options& options) {
 // What `docker run` prints and turns into 125, 126 or 127.
 Error start_error(const Error& error) {
   if (error.exit_code() == 0) return error;
+  // A hook of the container's first process: neither the command nor the request is to blame.
+  if (error.exit_code() < kCannotRun) return Error(ErrorKind::internal, error.message());
   // Clients tell 126 from 125 by this word.
   const bool denied = error.exit_code() == 126 && error.message().find("permission denied") == std::string::npos;
   return Error(ErrorKind::invalid_argument,
@@ -124,7 +127,7 @@ void Lifecycle::publish_volumes(const Record& record, const std::string& action)
 
 void Lifecycle::start_failed(Container& container, const Error& error) {
   std::unique_lock lock(container.mutex);
-  container.record.exit_code = error.exit_code() != 0 ? error.exit_code() : 128;
+  container.record.exit_code = error.exit_code() >= kCannotRun ? error.exit_code() : 128;
   container.record.error = error.message();
   const bool again = container.status == Status::restarting;
   if (again) container.change(Status::exited);

@@ -49,6 +49,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void on_exec_exit(const std::string& container_id, const std::string& exec_id, int code) override;
   void on_lost(const std::string& container_id, const std::string& reason) override;
   void on_bypass_lost(const std::string& container_id) override;
+  void on_warning(const std::string& container_id, const std::string& text) override;
 
   void run(const ContainerPtr& container);
   void start_failed(Container& container, const Error& error);
@@ -69,6 +70,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void kill_remains(const Record& record, const std::string& directory);
   void adopt(const ContainerPtr& container, std::vector<network::RunningContainer>& running);
   void remove_leftovers();
+  void settle_bundles();
 
   Services& s_;
   std::atomic<bool> shutting_down_ = false;

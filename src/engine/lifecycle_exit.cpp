@@ -17,6 +17,7 @@ using std::chrono::seconds;
 constexpr auto kLongRun = seconds(10);  // a run this long resets the delay before the next restart
 constexpr auto kMaxRestartDelay = milliseconds(60'000);
 constexpr int kLostExitCode = 255;
+constexpr auto kMonitorsEnd = seconds(2);  // of one that has hung up
 
 // Takes the waiters whose time has come.
 std::vector<Waiter> due_waiters(Container& container, bool removed) {
@@ -95,6 +96,7 @@ void Lifecycle::on_lost(const std::string& container_id, const std::string& reas
     }
     // Nobody reaps or watches it any more: what is left of it is killed, so that the record is true.
     group->kill_all();
+    s_.bundles.settle(container_id, kMonitorsEnd);
     ended(container, {.code = kLostExitCode, .oom_killed = false, .finished_at = wall_now()});
   });
 }
@@ -110,6 +112,10 @@ void Lifecycle::on_bypass_lost(const std::string& container_id) {
       log::warning("container {}: its bypass helper is gone, and there is no other: {}", container_id, error.what());
     }
   });
+}
+
+void Lifecycle::on_warning(const std::string& container_id, const std::string& text) {
+  log::warning("container {}: {}", container_id.substr(0, 12), text);
 }
 
 void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& info) {

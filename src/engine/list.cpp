@@ -173,6 +173,7 @@ ContainerSummary summary_of(Services& services, const Container& container, Wall
   out.labels = record.config.labels;
   out.state = to_string(container.status);
   out.status = status_text(container, now);
+  out.host_config.annotations = record.host_config.annotations;
   out.host_config.network_mode =
       record.host_config.network_mode == "bridge" ? "default" : record.host_config.network_mode;
   out.network_settings.networks = network_view(container, services.networks).networks;

@@ -61,6 +61,24 @@ void make_volume(ResolvedMount& mount, std::string name, std::string_view driver
   mount.idmap = true;
 }
 
+// What the API promises of read-only binds: nothing for one that may be written to, not both, and a mount that the host
+// may still put things below is not read-only for sure.
+void check_read_only(const MountSpec& spec) {
+  const BindOptions& options = *spec.bind_options;
+  const auto refuse = [](std::string_view why) {
+    fail(ErrorKind::invalid_argument, "invalid mount config for type \"bind\": {}", why);
+  };
+  if (options.read_only_non_recursive && options.read_only_force_recursive)
+    refuse("mount must not be both ReadOnlyNonRecursive and ReadOnlyForceRecursive");
+  if (options.read_only_non_recursive && !spec.read_only)
+    refuse("mount source is read-write: ReadOnlyNonRecursive needs ReadOnly");
+  if (!options.read_only_force_recursive) return;
+  if (!spec.read_only) refuse("mount source is read-write: ReadOnlyForceRecursive needs ReadOnly");
+  if (options.non_recursive) refuse("ReadOnlyForceRecursive conflicts with NonRecursive");
+  if (options.propagation != "rprivate" && !options.propagation.empty())
+    refuse("ReadOnlyForceRecursive needs the propagation rprivate");
+}
+
 ResolvedMount bind_from_spec(const MountSpec& spec) {
   ResolvedMount mount;
   if (!spec.source.starts_with('/'))
@@ -77,9 +95,26 @@ ResolvedMount bind_from_spec(const MountSpec& spec) {
     mount.point.propagation = spec.bind_options->propagation;
     mount.recursive = !spec.bind_options->non_recursive;
     mount.create_source = spec.bind_options->create_mountpoint;
+    mount.flat_read_only = spec.bind_options->read_only_non_recursive;
+    check_read_only(spec);
   }
   make_bind(mount, clean_path(spec.source));
   return mount;
+}
+
+std::vector<std::string> words_of(const TmpfsOptions& options) {
+  std::vector<std::string> out;
+  if (options.size_bytes > 0) out.push_back(fmt::format("size={}", options.size_bytes));
+  if (options.mode != 0) out.push_back(fmt::format("mode={:o}", options.mode));
+  for (const auto& option : options.options) {
+    std::string word = join(option, "=");
+    if (option.empty() || option.size() > 2 || option.front().empty() || word.find(',') != std::string::npos)
+      fail(ErrorKind::invalid_argument,
+           "invalid mount config for type \"tmpfs\": invalid option '{}': a name, or a name and a value",
+           printable(word));
+    out.push_back(std::move(word));
+  }
+  return out;
 }
 
 ResolvedMount volume_from_spec(const MountSpec& spec) {
@@ -142,11 +177,7 @@ ResolvedMount from_mount_spec(const MountSpec& spec) {
     if (!spec.source.empty())
       fail(ErrorKind::invalid_argument, "invalid mount config for type \"tmpfs\": field Source must not be specified");
     mount.point.type = "tmpfs";
-    if (spec.tmpfs_options && spec.tmpfs_options->size_bytes > 0)
-      mount.tmpfs_options = fmt::format("size={}", spec.tmpfs_options->size_bytes);
-    if (spec.tmpfs_options && spec.tmpfs_options->mode != 0)
-      mount.tmpfs_options +=
-          fmt::format("{}mode={:o}", mount.tmpfs_options.empty() ? "" : ",", spec.tmpfs_options->mode);
+    if (spec.tmpfs_options) mount.tmpfs_options = join(words_of(*spec.tmpfs_options), ",");
   } else {
     fail(ErrorKind::invalid_argument, "mount type unknown: \"{}\"", printable(spec.type));
   }

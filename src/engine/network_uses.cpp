@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/endpoint_request.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -116,6 +117,7 @@ void NetworkUses::remove(std::string_view ref) {
 }
 
 void NetworkUses::connect(std::string_view ref, const ContainerPtr& container, const EndpointSettings& settings) {
+  check_endpoint(settings);
   std::lock_guard operation(container->operation);
   const auto config = s_.networks.find(ref);
   Record record;
@@ -151,16 +153,7 @@ void NetworkUses::connect_live(Container& container, const network::NetworkConfi
   {
     std::lock_guard lock(container.mutex);
     const Record& record = container.record;
-    request.container_id = record.id;
-    request.container_name = record.name;
-    request.hostname = record.config.hostname;
-    request.aliases = settings.aliases.value_or(Values{});
-    request.links = settings.links.value_or(Values{});
-    if (settings.ipam_config) {
-      request.ipv4 = settings.ipam_config->ipv4_address;
-      request.ipv6 = settings.ipam_config->ipv6_address;
-    }
-    request.mac = settings.mac_address;
+    request = endpoint_request(record, config.name, settings);
     pid = container.process.pid;
     first = container.endpoints.empty();
     for (const auto& endpoint : container.endpoints)

@@ -27,11 +27,12 @@ std::string_view to_string(MapMode mode);
 // One mount, after binds, --mount, volumes-from, tmpfs and the image's VOLUMEs have become one list.
 struct ResolvedMount {
   MountPoint point;
-  bool anonymous = false;      // removed with the container
-  bool copy_up = false;        // wanted, and not yet done
-  bool idmap = false;          // show it through the container's map (volumes; binds with the option idmap)
-  bool recursive = true;       // bind what is mounted below, too
-  bool create_source = false;  // docker run -v makes a missing host directory
+  bool anonymous = false;       // removed with the container
+  bool copy_up = false;         // wanted, and not yet done
+  bool idmap = false;           // show it through the container's map (volumes; binds with the option idmap)
+  bool recursive = true;        // bind what is mounted below, too
+  bool flat_read_only = false;  // read-only itself, and not what is mounted below
+  bool create_source = false;   // docker run -v makes a missing host directory
   std::string subpath;
   std::string tmpfs_options;  // "size=64m,mode=1777"
 };
@@ -80,10 +81,15 @@ namespace bryo::json {
 template <>
 struct Fields<engine::ResolvedMount> {
   using T = engine::ResolvedMount;
-  static constexpr auto list = std::tuple{field("Point", &T::point),         field("Anonymous", &T::anonymous),
-                                          field("CopyUp", &T::copy_up),      field("IdMap", &T::idmap),
-                                          field("Recursive", &T::recursive), field("CreateSource", &T::create_source),
-                                          field("Subpath", &T::subpath),     field("TmpfsOptions", &T::tmpfs_options)};
+  static constexpr auto list = std::tuple{field("Point", &T::point),
+                                          field("Anonymous", &T::anonymous),
+                                          field("CopyUp", &T::copy_up),
+                                          field("IdMap", &T::idmap),
+                                          field("Recursive", &T::recursive),
+                                          field("FlatReadOnly", &T::flat_read_only),
+                                          field("CreateSource", &T::create_source),
+                                          field("Subpath", &T::subpath),
+                                          field("TmpfsOptions", &T::tmpfs_options)};
 };
 
 template <>

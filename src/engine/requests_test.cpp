@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "engine/container.hpp"
 #include "engine/create.hpp"
+#include "engine/endpoint_request.hpp"
 #include "engine/image_uses.hpp"
 #include "engine/mount_list.hpp"
 #include "engine/names.hpp"
@@ -96,6 +97,64 @@ TEST(Binds, AreReadAsDockerDoes) {
 TEST(Binds, MalformedOnesAreRefused) {
   for (const char* text : {"", ":", "/a", "/a:", ":/b", "/a:b", "/a:/", "/a:/b/..", "/a:/b:rw:x", "/a:/b:banana"})
     EXPECT_THROW(parse_bind(text, ""), Error) << text;
+}
+
+TEST(Mounts, ReadOnlyBindsAreSoToTheGround) {
+  MountSpec spec{.type = "bind", .source = "/a", .target = "/b", .read_only = true};
+  EXPECT_FALSE(from_mount_spec(spec).flat_read_only);
+  spec.bind_options = BindOptions{.read_only_non_recursive = true};
+  EXPECT_TRUE(from_mount_spec(spec).flat_read_only);
+  spec.bind_options->read_only_force_recursive = true;
+  EXPECT_THROW(from_mount_spec(spec), Error);
+  spec.bind_options->read_only_non_recursive = false;
+  EXPECT_FALSE(from_mount_spec(spec).flat_read_only);
+  spec.bind_options->propagation = "rslave";  // the host may still mount below it
+  EXPECT_THROW(from_mount_spec(spec), Error);
+  spec.bind_options->propagation = "rprivate";
+  spec.read_only = false;
+  EXPECT_THROW(from_mount_spec(spec), Error);
+}
+
+TEST(Mounts, TmpfsOptionsAreNamesAndValues) {
+  MountSpec spec{.type = "tmpfs", .target = "/t"};
+  spec.tmpfs_options = TmpfsOptions{4096, 0700, {{"exec"}, {"nr_inodes", "4k"}}};
+  EXPECT_EQ(from_mount_spec(spec).tmpfs_options, "size=4096,mode=700,exec,nr_inodes=4k");
+  for (const std::vector<std::string>& bad : {std::vector<std::string>{}, {""}, {"a", "b", "c"}, {"a,b"}}) {
+    spec.tmpfs_options->options = {bad};
+    EXPECT_THROW(from_mount_spec(spec), Error);
+  }
+}
+
+TEST(Endpoints, SettingsOfTheInterfaceAreBelowNet) {
+  const auto ask = [](std::string text) {
+    EndpointSettings settings;
+    settings.driver_opts = Labels{{std::string(kEndpointSysctls), std::move(text)}};
+    Record record;
+    check_endpoint(settings);
+    return endpoint_request(record, "a", settings).settings;
+  };
+  const auto two = ask("net.ipv4.conf.IFNAME.log_martians=1, net.ipv6.conf.IFNAME.accept_ra=2");
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[0].place, "ipv4/conf");
+  EXPECT_EQ(two[0].name, "log_martians");
+  EXPECT_EQ(two[1].value, "2");
+  for (const char* bad :
+       {"net.ipv4.conf.eth0.log_martians=1", "net.ipv4.conf.IFNAME.log_martians", "kernel.x.y.IFNAME.z=1",
+        "net.ipv4.conf.IFNAME.a/b=1", "net.ipv4..IFNAME.a=1", "net.ipv4.conf.IFNAME...=1"})
+    EXPECT_THROW(ask(bad), Error) << bad;
+}
+
+TEST(Endpoints, TheContainersMacAddressIsItsMainNetworks) {
+  Record record;
+  record.config.mac_address = "02:42:ac:11:00:07";
+  record.host_config.network_mode = "a";
+  EXPECT_EQ(endpoint_request(record, "a", {}).mac, record.config.mac_address);
+  EXPECT_EQ(endpoint_request(record, "b", {}).mac, "");
+  EndpointSettings own;
+  own.mac_address = "02:42:ac:11:00:09";
+  EXPECT_EQ(endpoint_request(record, "a", own).mac, own.mac_address);
+  own.mac_address = "nonsense";
+  EXPECT_THROW(check_endpoint(own), Error);
 }
 
 TEST(Mounts, TheSameDestinationTwiceIsAnErrorAndImagesComeLast) {

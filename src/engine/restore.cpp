@@ -89,6 +89,7 @@ void Lifecycle::restore() {
   }
   s_.networks.restore(std::move(running));
   remove_leftovers();
+  settle_bundles();
   for (const ContainerPtr& container : s_.containers.all())
     if (container->is_up() && came_up) came_up(container);
   for (const ContainerPtr& container : to_start) {
@@ -248,6 +249,12 @@ void Lifecycle::remove_leftovers() {
     if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
     s_.remove_runtime_directory(entry.name);
   }
+}
+
+// Of containers whose monitors were killed while nobody looked. One that is at work has locked its own.
+void Lifecycle::settle_bundles() {
+  for (const std::string& id : s_.bundles.list())
+    if (!s_.bundles.settle(id)) log::debug("container {}: its monitor has its hooks", id);
 }
 
 void Lifecycle::stop_all() {

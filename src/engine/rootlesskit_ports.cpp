@@ -1,16 +1,20 @@
 #include "engine/rootlesskit_ports.hpp"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 
+#include <algorithm>
 #include <boost/beast/http.hpp>
 #include <cstdlib>
 #include <thread>
 
+#include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/netlink_links.hpp"
 #include "kernel/sockets_address.hpp"
 #include "kernel/unix_client.hpp"
 
@@ -105,6 +109,28 @@ std::string key_of(const std::string& protocol, const std::string& address, std:
 std::string key_of(const PublishedPort& port) { return key_of(protocol_of(port), port.host_ip, port.host_port); }
 std::string key_of(const OuterSpec& spec) { return key_of(spec.proto, spec.parent_ip, spec.parent_port); }
 
+// By a program out there, or by a port of the port driver.
+bool is_taken(std::string_view refusal) {
+  return refusal.find("address already in use") != std::string_view::npos ||
+         refusal.find("conflict") != std::string_view::npos;
+}
+
+bool is_here(const IpAddress& host) {
+  if (host.is_any() || host.is_loopback()) return true;
+  kernel::NetlinkSocket socket(NETLINK_ROUTE);
+  for (const kernel::LinkAddress& there : kernel::list_addresses(socket))
+    if (there.address.address() == host) return true;
+  return false;
+}
+
+// One of 127.1.0.0 to 127.255.255.255, always the same.
+IpAddress loopback_for(const IpAddress& host) {
+  if (host.is_v6()) return IpAddress::parse("::1");
+  const std::string hex = Digest::of(host.str()).hex();
+  const auto byte = [&](std::size_t at) { return std::stoul(hex.substr(at, 2), nullptr, 16); };
+  return IpAddress::parse(fmt::format("127.{}.{}.{}", std::max(byte(0), 1UL), byte(2), byte(4)));
+}
+
 }  // namespace
 
 std::shared_ptr<RootlesskitPorts> RootlesskitPorts::of_environment(const std::string& record) {
@@ -134,7 +160,8 @@ std::string RootlesskitPorts::call(std::string_view method, std::string_view pat
   std::string answer = parser.get().body();
   if (parser.get().result_int() < 400) return answer;
   if (answer.starts_with('{')) answer = json::decode<OuterRefusal>(json::parse(answer)).message;
-  fail(ErrorKind::conflict, "publish on the host through {}: {}", socket_, printable(answer));
+  fail(is_taken(answer) ? ErrorKind::conflict : ErrorKind::internal, "publish on the host through {}: {}", socket_,
+       printable(answer));
 }
 
 const RootlesskitPorts::Driver& RootlesskitPorts::driver() {
@@ -153,6 +180,18 @@ const RootlesskitPorts::Driver& RootlesskitPorts::driver() {
   return *driver_;
 }
 
+IpAddress RootlesskitPorts::stand_in(const IpAddress& host) {
+  if (is_here(host)) return host;
+  const Driver& way = driver();
+  if (way.protocols.empty()) return host;  // nobody brings anything from there: let the kernel say so
+  return way.child_address.empty() ? loopback_for(host) : IpAddress::parse(way.child_address);
+}
+
+IpAddress RootlesskitPorts::listens_at(const IpAddress& host) {
+  const std::lock_guard lock(mutex_);
+  return stand_in(host);
+}
+
 void RootlesskitPorts::add_one(const PublishedPort& port) {
   const Driver& way = driver();
   const std::string protocol = protocol_of(port);
@@ -162,7 +201,7 @@ void RootlesskitPorts::add_one(const PublishedPort& port) {
     return;
   }
   const IpAddress host = IpAddress::parse(port.host_ip);
-  OuterSpec spec{protocol, port.host_ip, port.host_port, port.host_ip, port.host_port};
+  OuterSpec spec{protocol, port.host_ip, port.host_port, stand_in(host).str(), port.host_port};
   if (host.is_any()) spec.child_ip = host.is_v6() ? "::1" : "127.0.0.1";
   if (host.is_any() && !way.child_address.empty()) spec.child_ip = way.child_address;
   ours_.insert(key);

@@ -23,6 +23,10 @@ class RootlesskitPorts : public network::OuterPorts {
   static std::shared_ptr<RootlesskitPorts> of_environment(const std::string& record);
   RootlesskitPorts(std::string socket, std::string record);
 
+  // An address of ours or every address: itself. One that only the host has: a loopback address that stands for it, so
+  // that the same port of two such addresses does not meet in here (IPv6 has one loopback address only); the address
+  // that the port driver reaches, where it does not reach that.
+  kernel::IpAddress listens_at(const kernel::IpAddress& host) override;
   void add(const std::vector<network::PublishedPort>& ports) override;
   void remove(const std::vector<network::PublishedPort>& ports) noexcept override;
   void settle(const std::vector<network::PublishedPort>& ports) noexcept override;
@@ -34,6 +38,7 @@ class RootlesskitPorts : public network::OuterPorts {
   };
   const Driver& driver();
   std::string call(std::string_view method, std::string_view path, std::string_view body);
+  kernel::IpAddress stand_in(const kernel::IpAddress& host);
   void add_one(const network::PublishedPort& port);
   void remove_one(const std::string& key);
   void close(const network::PublishedPort& port) noexcept;

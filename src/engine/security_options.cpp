@@ -117,31 +117,40 @@ bool applies(const Rule& rule, const std::vector<std::string>& capabilities, std
   return rule.excludes.min_kernel.empty() || !kernel_is_at_least(rule.excludes.min_kernel, kernel);
 }
 
-bool truth(std::string_view text) {
+bool truth(std::string_view key, std::string_view text) {
   if (text == "true" || text == "1") return true;
   if (text == "false" || text == "0") return false;
-  fail(ErrorKind::invalid_argument, "invalid --security-opt: no-new-privileges={}", printable(text));
+  fail(ErrorKind::invalid_argument, "invalid --security-opt: {}={}", key, printable(text));
+}
+
+// Docker also takes the old form with a colon. A single word has no value.
+std::pair<std::string_view, std::string_view> key_and_value(std::string_view option) {
+  const auto at = option.find_first_of("=:");
+  if (at == std::string_view::npos) return {option, {}};
+  return {option.substr(0, at), option.substr(at + 1)};
 }
 
 }  // namespace
 
-bool is_nested(const HostConfig& host) { return host.security_opt && contains(*host.security_opt, kNestedOption); }
+bool is_nested(const HostConfig& host) {
+  bool nested = false;
+  for (const std::string& option : host.security_opt.value_or(std::vector<std::string>{})) {
+    const auto [key, value] = key_and_value(option);
+    if (key == kNestedOption) nested = value.empty() || truth(key, value);
+  }
+  return nested;
+}
 
 SecurityOptions parse_security_options(const HostConfig& host, bool no_new_privileges_default) {
   SecurityOptions out;
   out.no_new_privileges = no_new_privileges_default;
   out.unconfined = host.privileged;
+  out.nested = is_nested(host);
   if (!host.security_opt) return out;
   for (const std::string& option : *host.security_opt) {
-    // Docker also takes the old form with a colon.
-    const auto at = option.find_first_of("=:");
-    const std::string_view key = std::string_view(option).substr(0, at);
-    const std::string_view value =
-        at == std::string::npos ? std::string_view() : std::string_view(option).substr(at + 1);
-    if (option == kNestedOption) {
-      out.nested = true;
-    } else if (key == "no-new-privileges") {
-      out.no_new_privileges = value.empty() || truth(value);
+    const auto [key, value] = key_and_value(option);
+    if (key == "no-new-privileges") {
+      out.no_new_privileges = value.empty() || truth(key, value);
     } else if (key == "seccomp") {
       // CVE-2023-2431: an empty profile is an error, never "none".
       if (trim(value).empty()) fail(ErrorKind::invalid_argument, "invalid --security-opt: seccomp profile is empty");
@@ -149,7 +158,7 @@ SecurityOptions parse_security_options(const HostConfig& host, bool no_new_privi
       if (!out.unconfined && value != "builtin") out.seccomp_profile = value;
     } else if (key == "apparmor") {
       out.apparmor = value;
-    } else if (key != "label" && key != "systempaths" && key != "writable-cgroups") {
+    } else if (key != kNestedOption && key != "label" && key != "systempaths" && key != "writable-cgroups") {
       fail(ErrorKind::invalid_argument, "invalid --security-opt 1: \"{}\"", printable(option));
     }
   }

@@ -97,6 +97,7 @@ Services::Services(Options from)
       ids(options, documents),
       containers_directory(data_root.scoped_directory(ids.scope(), "containers")),
       runtime_root(options.exec_root + "/containers"),
+      bundles(options.exec_root),
       blobs(data_root, documents),
       layers(data_root, documents),
       snapshots(storage::make_snapshot_driver(options.storage_driver, data_root, documents, layers)),

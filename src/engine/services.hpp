@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/worker_pool.hpp"
+#include "engine/bundles.hpp"
 #include "engine/container_table.hpp"
 #include "engine/events.hpp"
 #include "engine/id_policy.hpp"
@@ -76,6 +77,7 @@ struct Services {
   IdPolicy ids;
   std::string containers_directory;
   std::string runtime_root;
+  Bundles bundles;
   storage::BlobStore blobs;
   storage::LayerStore layers;
   std::unique_ptr<storage::SnapshotDriver> snapshots;

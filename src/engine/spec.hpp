@@ -50,9 +50,10 @@ runtime::RootfsSource to_rootfs_source(const storage::RootfsDescription& from);
 // names.
 std::vector<std::string> effective_capabilities(const HostConfig& host);
 
-// --security-opt nested: for a container in which an engine runs. It needs what --privileged means under a map, without
-// the host's devices: every capability of its own user namespace, a /proc without masks (the kernel lets nobody mount a
-// fuller one than he sees) and the system calls that make containers. Only under a map.
+// --security-opt nested (or nested=true: Docker's client takes no single word but its own): for a container in which an
+// engine runs. It needs what --privileged means under a map, without the host's devices: every capability of its own
+// user namespace, a /proc without masks (the kernel lets nobody mount a fuller one than he sees), its own cgroup to
+// divide where the user has one, and the system calls that make containers. Only under a map.
 inline constexpr std::string_view kNestedOption = "nested";
 bool is_nested(const HostConfig& host);
 

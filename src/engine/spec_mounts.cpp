@@ -46,8 +46,11 @@ std::vector<Mount> file_systems(const SpecInputs& inputs) {
     out.push_back({"/sys", "bind", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro", "rslave"}, {}, {}});
   else
     out.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}, {}, {}});
+  // Without root it is version 2 in a cgroup namespace of its own, and the files in it are the user's: an engine inside
+  // may divide what this container got.
+  const std::string divide = inputs.rootless && is_nested(host) ? "rw" : access;
   if ((!foreign_network || inputs.rootless) && !inputs.cgroup_path.empty())
-    out.push_back({"/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}, {}, {}});
+    out.push_back({"/sys/fs/cgroup", "cgroup", "cgroup", {divide, "nosuid", "noexec", "nodev"}, {}, {}});
   else if (foreign_network && inputs.rootless)
     // The host's cgroups of this user are below the bind, and writable for the container's root (CVE-2023-25809).
     out.push_back({"/sys/fs/cgroup", "tmpfs", "tmpfs", {"ro", "nosuid", "noexec", "nodev", "size=0"}, {}, {}});
@@ -58,7 +61,8 @@ std::vector<Mount> file_systems(const SpecInputs& inputs) {
 }
 
 Mount bind_mount(const ResolvedMount& mount, bool mapped) {
-  Options options = {mount.recursive ? "rbind" : "bind", mount.point.rw ? "rw" : "ro"};
+  const char* read_only = mount.recursive && !mount.flat_read_only ? "rro" : "ro";
+  Options options = {mount.recursive ? "rbind" : "bind", mount.point.rw ? "rw" : read_only};
   options.push_back(mount.point.propagation.empty() ? "rprivate" : mount.point.propagation);
   if (mount.idmap && mapped) options.emplace_back("idmap");
   return {mount.point.destination, "bind", mount.point.source, std::move(options), {}, {}};

@@ -9,7 +9,7 @@
 
 namespace bryo::engine {
 
-inline constexpr std::string_view kApiVersion = "1.43";
+inline constexpr std::string_view kApiVersion = "1.47";
 inline constexpr std::string_view kMinApiVersion = "1.24";
 
 json::Value version_view();

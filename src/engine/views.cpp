@@ -21,6 +21,7 @@ EndpointSettings endpoint_view(const network::Endpoint& endpoint, const Endpoint
   out.global_ipv6_prefix_len = endpoint.ipv6_prefix_length;
   out.mac_address = endpoint.mac;
   if (!endpoint.aliases.empty()) out.aliases = endpoint.aliases;
+  if (!endpoint.dns_names.empty()) out.dns_names = endpoint.dns_names;
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Images as the Engine API shows them (v1.43: ImageSummary, ImageInspect, HistoryResponseItem). Plain values.
+// Images as the Engine API shows them (v1.47: ImageSummary, ImageInspect, HistoryResponseItem). Plain values.
 #pragma once
 
 #include <cstdint>

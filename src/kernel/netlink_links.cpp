@@ -229,8 +229,9 @@ LinkChanges& LinkChanges::alias(int index, const std::string& text) {
   return *this;
 }
 
-LinkChanges& LinkChanges::to_netns(int index, int netns_fd) {
+LinkChanges& LinkChanges::to_netns(int index, int netns_fd, const std::string& name) {
   link_flags(index, 0, 0);
+  if (!name.empty()) batch_.text(IFLA_IFNAME, name);
   batch_.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns_fd));
   return *this;
 }
@@ -302,7 +303,8 @@ std::vector<LinkAddress> list_addresses(NetlinkSocket& socket) {
         auto prefix = read_prefix(attributes, IFA_LOCAL, header.ifa_family, header.ifa_prefixlen);
         if (!prefix) prefix = read_prefix(attributes, IFA_ADDRESS, header.ifa_family, header.ifa_prefixlen);
         if (!prefix) return;
-        addresses.push_back({static_cast<int>(header.ifa_index), *prefix, prefix->address().is_link_local()});
+        addresses.push_back({static_cast<int>(header.ifa_index), *prefix, prefix->address().is_link_local(),
+                             (header.ifa_flags & IFA_F_PERMANENT) != 0});
       },
       [&] { addresses.clear(); });
   return addresses;

@@ -68,8 +68,8 @@ class LinkChanges {
   LinkChanges& mtu(int index, int mtu);
   LinkChanges& master(int index, int bridge);
   LinkChanges& alias(int index, const std::string& text);
-  // Into another namespace, down and without addresses; its index may change.
-  LinkChanges& to_netns(int index, int netns_fd);
+  // Into another namespace, down and without addresses; its index may change. With a name: it gets that one there.
+  LinkChanges& to_netns(int index, int netns_fd, const std::string& name = {});
   // Usable at once: IPv6 duplicate address detection is skipped.
   LinkChanges& add_address(int index, const IpPrefix& address);
   LinkChanges& remove_address(int index, const IpPrefix& address);
@@ -88,6 +88,7 @@ struct LinkAddress {
   int index = 0;
   IpPrefix address;
   bool link_local = false;
+  bool permanent = false;  // nobody will take it away after a time
 };
 std::vector<LinkAddress> list_addresses(NetlinkSocket& socket);
 

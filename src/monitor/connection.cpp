@@ -49,6 +49,7 @@ Packet MonitorConnection::call(MessageType type, std::string_view payload, std::
 }
 
 Packet MonitorConnection::wait(std::future<Packet>& answer, MessageType type, std::chrono::seconds patience) const {
+  patience += more_.load();
   if (answer.wait_for(patience) != std::future_status::ready)
     fail(ErrorKind::unavailable, "the monitor of container {} did not answer {} within {} s", container_id_,
          to_string(type), patience.count());
@@ -138,6 +139,10 @@ void MonitorConnection::dispatch(Packet packet, MonitorListener& listener) try {
     listener.on_bypass_lost(container_id_);
     return;
   }
+  if (packet.header.type == MessageType::warning_event) {
+    listener.on_warning(container_id_, from_wire<WarningMessage>(packet.payload).text);
+    return;
+  }
   std::promise<Packet> answer;
   {
     const std::lock_guard lock(mutex_);
@@ -145,8 +150,10 @@ void MonitorConnection::dispatch(Packet packet, MonitorListener& listener) try {
     if (found == waiting_.end()) return;  // nobody waits any more
     answer = std::move(found->second);
     waiting_.erase(found);
-    if (packet.header.type == MessageType::reply && packet.header.request == announcing_request_ && !closed_)
+    if (packet.header.type == MessageType::reply && packet.header.request == announcing_request_ && !closed_) {
       silent_ = false;
+      more_ = std::chrono::seconds(0);
+    }
   }
   if (packet.header.type == MessageType::failure)
     answer.set_exception(std::make_exception_ptr(to_error(from_wire<FailureMessage>(packet.payload))));

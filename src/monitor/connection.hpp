@@ -2,6 +2,7 @@
 // thread and wait; packets are read by the hub's thread only.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <map>
@@ -34,6 +35,9 @@ class MonitorConnection {
               std::chrono::seconds patience = std::chrono::seconds(10), bool announces = false);
   Packet wait(std::future<Packet>& answer, MessageType type, std::chrono::seconds patience) const;
 
+  // Until the announcing answer has come, answers have so much more time.
+  void wait_longer(std::chrono::seconds more) { more_ = more; }
+
   // The answers to the requests of spawn(), which did not wait for them.
   void expect_launch(std::future<Packet> created, std::vector<std::future<Packet>> ports);
   // Waits for them once; later calls see the same outcome.
@@ -59,6 +63,7 @@ class MonitorConnection {
 
   const std::string container_id_;
   const UniqueFd socket_;
+  std::atomic<std::chrono::seconds> more_{std::chrono::seconds(0)};
   std::mutex mutex_;
   // Guarded by mutex_:
   std::map<std::uint32_t, std::promise<Packet>> waiting_;

@@ -60,6 +60,7 @@ void ControlServer::accept() {
   if (!next || !peer_is_trusted(next.get())) return;
   if (connection_) loop_.remove(connection_.get(), *this);
   queue_.clear();
+  ++generation_;
   connection_ = std::move(next);
   loop_.add(connection_.get(), EPOLLIN, *this);
 }
@@ -87,11 +88,16 @@ void ControlServer::serve(Packet& packet) {
   const MessageType type = packet.header.type;
   const std::uint32_t request = packet.header.request;
   try {
-    send(MessageType::reply, request, handler_.on_request(type, packet));
+    Answer answer = handler_.on_request(type, packet);
+    if (!answer.later) send(MessageType::reply, request, std::move(answer));
   } catch (const Error& error) {
     send(MessageType::failure, request, {to_wire(to_failure(error)), {}});
   }
   handler_.on_answered(type);
+}
+
+void ControlServer::answer(const Ticket& ticket, Answer answer) {
+  if (ticket.connection == generation_) send(MessageType::reply, ticket.request, std::move(answer));
 }
 
 void ControlServer::send_event(MessageType type, const std::string& payload) { send(type, 0, {payload, {}}); }

@@ -2,6 +2,7 @@
 // the queue of what a slow bryod has not taken yet.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <span>
 #include <string>
@@ -16,6 +17,13 @@ namespace bryo::monitor {
 struct Answer {
   std::string payload;
   std::vector<UniqueFd> descriptors;
+  bool later = false;  // not now: by ControlServer::answer()
+};
+
+// A request of a certain connection.
+struct Ticket {
+  std::uint32_t connection = 0;
+  std::uint32_t request = 0;
 };
 
 class ControlHandler {
@@ -38,6 +46,9 @@ class ControlServer final : EventHandler {
 
   // Binds control.sock in the directory (0700, ours: checked). Throws Error.
   void listen(const std::string& runtime_directory);
+  Ticket ticket(const Packet& packet) const { return {generation_, packet.header.request}; }
+  // Nobody is told when that connection is not there any more.
+  void answer(const Ticket& ticket, Answer answer);
   void send_event(MessageType type, const std::string& payload);
   bool connected() const { return static_cast<bool>(connection_); }
   // Without telling the handler; nobody can connect any more either.
@@ -65,6 +76,7 @@ class ControlServer final : EventHandler {
 
   EventLoop& loop_;
   UniqueFd connection_;
+  std::uint32_t generation_ = 0;  // of the connection
   ControlHandler& handler_;
   UniqueFd listening_;
   Listener listener_{*this};

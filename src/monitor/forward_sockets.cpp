@@ -1,10 +1,12 @@
 #include "monitor/forward_sockets.hpp"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.hpp"
 
@@ -28,7 +30,9 @@ in_port_t& port_of(sockaddr_storage& address) {
 }
 
 UniqueFd make_socket(int type, const ForwardTarget& target) {
-  return UniqueFd(::socket(target.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd socket(::socket(target.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket && type == SOCK_STREAM) expect_no_loss(socket.get());
+  return socket;
 }
 
 bool start_connect(const UniqueFd& socket, const ForwardTarget& target) {
@@ -99,6 +103,13 @@ UniqueFd ForwardSockets::connect(int type, const ForwardTargets& targets, const 
   if (!socket || !start_connect(socket, target)) return {};
   return socket;
 }
+
+void expect_no_loss(int socket) {
+  constexpr std::string_view kReno = "reno";
+  ::setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, kReno.data(), kReno.size());
+}
+
+bool is_loopback(const sockaddr_storage& client) { return address_of(without_mapping(client)).is_loopback(); }
 
 bool is_bound_to(int socket, const ForwardTarget& bound) {
   sockaddr_storage name{};

@@ -35,6 +35,12 @@ class ForwardSockets {
 // As sockets for both families show IPv4 clients (::ffff:192.0.2.7): the IPv4 address. Others as they are.
 sockaddr_storage without_mapping(const sockaddr_storage& client);
 
+// For a stream whose other end is on this machine: what the host has chosen for the world (BBR paces what it sends, by
+// a timer for each socket) only takes time there. Reno is always there, and everybody may choose it (tcp(7)).
+void expect_no_loss(int socket);
+
+bool is_loopback(const sockaddr_storage& client);
+
 // Does the socket have exactly this address and port?
 bool is_bound_to(int socket, const ForwardTarget& bound);
 

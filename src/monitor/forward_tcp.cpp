@@ -202,6 +202,7 @@ void TcpForwards::accept_from(TcpListener& listener) {
       return;
     }
     if (!server) continue;
+    if (is_loopback(client_address)) expect_no_loss(client.get());
     connections_.push_back(std::make_unique<TcpConnection>(loop_, *this, std::move(client), std::move(server)));
   }
   pause_accepting();

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 
 #include <cstring>
@@ -123,6 +124,22 @@ TEST(ForwardSockets, StandInIsTheSourceWhereTheClientsAddressCannotBeHad) {
   const UniqueFd accepted(::accept(target.socket.get(), reinterpret_cast<sockaddr*>(&seen), &size));
   ASSERT_TRUE(accepted);
   EXPECT_EQ(ntohl(seen.sin_addr.s_addr), INADDR_LOOPBACK + 1);
+}
+
+// A host whose default is BBR paces every socket: a published port was half as fast.
+TEST(ForwardSockets, StreamToAContainerIsNotPaced) {
+  const Bound server = bind_v4(SOCK_STREAM);
+  sockaddr_storage client{};
+  client.ss_family = AF_INET;
+  PortForward forward;
+  forward.target_address = "127.0.0.1";
+  forward.target_port = server.port;
+  const UniqueFd made = ForwardSockets().connect(SOCK_STREAM, ForwardTargets::parse(forward), client);
+  ASSERT_TRUE(made);
+  char name[16] = {};
+  socklen_t size = sizeof name;
+  ASSERT_EQ(::getsockopt(made.get(), IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+  EXPECT_STREQ(name, "reno");
 }
 
 TEST_F(ForwardTest, TcpPassesBytesBothWaysWithHalfClose) {

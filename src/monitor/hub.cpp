@@ -42,7 +42,19 @@ LaunchMessage to_message(StartRequest& request, const kernel::CgroupLayout& cgro
   message.console_size = request.console_size;
   message.wait_for_network = request.wait_for_network;
   message.bypass = static_cast<bool>(request.bypass);
+  message.bundle = std::move(request.bundle);
   return message;
+}
+
+// How long the hooks may take until the container has started: every answer until then may wait for them.
+std::chrono::seconds time_for_hooks(const std::optional<Bundle>& bundle) {
+  std::chrono::seconds sum{0};
+  if (!bundle) return sum;
+  const runtime::HookSet& hooks = bundle->hooks;
+  for (const auto* list :
+       {&hooks.prestart, &hooks.create_runtime, &hooks.create_container, &hooks.start_container, &hooks.poststart})
+    for (const runtime::HookProgram& hook : *list) sum += std::chrono::seconds(hook.timeout.value_or(0));
+  return sum;
 }
 
 // Several packets when there are more sockets than one may carry.
@@ -102,6 +114,7 @@ std::shared_ptr<Monitor> MonitorHub::spawn(StartRequest request) {
   loop_->start_program("bryo-monitor", request.container_id, UniqueFd(fds[1]));
   // Silent until it runs: before that, the callers hear of every failure themselves.
   const auto connection = std::make_shared<MonitorConnection>(request.container_id, std::move(ours));
+  connection->wait_longer(time_for_hooks(request.bundle));
   auto monitor = std::make_shared<Monitor>(connection);
   loop_->watch(connection);
   const UniqueFd memory = to_memory(to_wire(to_message(request, loop_->cgroups())));

@@ -29,6 +29,8 @@ class MonitorListener {
   // The helper of its bypass has gone: until there is another (Monitor::use_bypass), its connections take the usual
   // way. Told again after a while.
   virtual void on_bypass_lost(const std::string& /*container_id*/) {}
+  // Something that ends nothing has failed: a poststop hook.
+  virtual void on_warning(const std::string& /*container_id*/, const std::string& /*text*/) {}
 };
 
 // The bryo-monitor program as a sealed memfd, made once per bryod: no container can reach a file on disk through

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,14 +29,18 @@ class Launcher {
 
   // Returns the pid of the container's init, which waits for start(). The descriptors stay open until wait_created().
   virtual pid_t begin(std::span<const std::byte> plan, std::vector<int> plan_descriptors,
-                      const runtime::ChildStdio& stdio, const runtime::CgroupPlacement& cgroup) = 0;
+                      const runtime::ChildStdio& stdio, const runtime::CgroupPlacement& cgroup,
+                      const runtime::LaunchHooks* hooks) = 0;
   // Before begin(): who gets the listeners of filters that hold calls back.
   virtual void hand_listeners_to(runtime::ListenerHandler handler) = 0;
   virtual UniqueFd network_namespace() = 0;
-  virtual void wait_created() = 0;
+  // `when_mounted`: with hooks only; called when everything is mounted, and what it throws ends the launch.
+  virtual void wait_created(const std::function<void()>& when_mounted) = 0;
   virtual UniqueFd take_terminal() = 0;
   virtual std::vector<std::string> warnings() = 0;
   virtual void start() = 0;
+  // What this process had before it protected itself: for programs that are not the container's.
+  virtual int oom_score_adj() = 0;
   // Borrowed; of init.
   virtual int pidfd() = 0;
   virtual LaunchedExec exec(std::span<const std::byte> plan, const runtime::ChildStdio& stdio,

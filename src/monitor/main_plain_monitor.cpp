@@ -48,7 +48,7 @@ struct Pipe {
 class PlainLauncher final : public Launcher {
  public:
   pid_t begin(std::span<const std::byte> plan, std::vector<int>, const runtime::ChildStdio& stdio,
-              const runtime::CgroupPlacement& cgroup) override {
+              const runtime::CgroupPlacement& cgroup, const runtime::LaunchHooks*) override {
     const PlainPlan parsed(plan);
     if (parsed.terminal) terminal_ = open_terminal();
     gate_.emplace();
@@ -61,13 +61,23 @@ class PlainLauncher final : public Launcher {
   void hand_listeners_to(runtime::ListenerHandler) override {}
 
   UniqueFd network_namespace() override { return kernel::open_trusted("/proc/self/ns/net", O_RDONLY); }
-  void wait_created() override {}
+  void wait_created(const std::function<void()>& when_mounted) override {
+    if (!when_mounted) return;
+    try {
+      when_mounted();
+    } catch (const Error&) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+      throw;
+    }
+  }
   UniqueFd take_terminal() override { return std::move(terminal_); }
   std::vector<std::string> warnings() override { return {}; }
   void start() override {
     gate_->write.reset();
     wait_for_exec(*report_, pid_);
   }
+  int oom_score_adj() override { return 0; }
   int pidfd() override { return pidfd_.get(); }
 
   LaunchedExec exec(std::span<const std::byte> plan, const runtime::ChildStdio& stdio,

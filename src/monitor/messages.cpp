@@ -18,6 +18,18 @@ Error to_error(const FailureMessage& failure) {
   return failure.exit_code != 0 ? error.with_exit_code(failure.exit_code) : error;
 }
 
+std::vector<std::string> bounded_warnings(std::vector<std::string> warnings) {
+  std::size_t room = kMaxPayload / 2;
+  std::vector<std::string> out;
+  for (std::string& warning : warnings) {
+    warning.resize(std::min<std::size_t>(warning.size(), 512));
+    if (warning.size() + 8 > room) break;
+    room -= warning.size() + 8;
+    out.push_back(std::move(warning));
+  }
+  return out;
+}
+
 ExitInfo to_exit_info(const ExitMessage& message) {
   return {message.code, message.oom_killed, WallTime(std::chrono::nanoseconds(message.finished_at))};
 }

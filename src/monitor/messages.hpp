@@ -32,6 +32,7 @@ struct LaunchMessage {
   ConsoleSize console_size;
   bool wait_for_network = false;
   bool bypass = false;
+  std::optional<Bundle> bundle;
 };
 
 // Descriptor: the network namespace, when the request waits for it.
@@ -111,12 +112,19 @@ struct StatusMessage {
   std::uint64_t log_lines_dropped = 0;
 };
 
+struct WarningMessage {
+  std::string text;
+};
+
 struct FailureMessage {
   std::uint8_t kind = 0;  // ErrorKind
   std::int32_t number = 0;
   std::int32_t exit_code = 0;
   std::string text;
 };
+
+// A packet is bounded; the first warnings say most.
+std::vector<std::string> bounded_warnings(std::vector<std::string> warnings);
 
 FailureMessage to_failure(const Error& error);
 Error to_error(const FailureMessage& failure);
@@ -133,9 +141,17 @@ void describe(A& a, LogConfig& v) {
   a(v.driver, v.path, v.max_size, v.max_files, v.attributes);
 }
 template <typename A>
+void describe(A& a, Bundle& v) {
+  a(v.path, v.state, v.hooks, v.cover, v.root_uid, v.root_gid, v.resctrl);
+}
+template <typename A>
+void describe(A& a, WarningMessage& v) {
+  a(v.text);
+}
+template <typename A>
 void describe(A& a, LaunchMessage& v) {
   a(v.container_id, v.runtime_directory, v.plan, v.cgroup_hierarchies, v.cgroup_unified, v.cgroup_path, v.cgroup_limits,
-    v.terminal, v.open_stdin, v.stdin_once, v.log, v.console_size, v.wait_for_network, v.bypass);
+    v.terminal, v.open_stdin, v.stdin_once, v.log, v.console_size, v.wait_for_network, v.bypass, v.bundle);
 }
 template <typename A>
 void describe(A& a, CreatedMessage& v) {
@@ -196,7 +212,20 @@ void describe(A& a, FailureMessage& v) {
 
 }  // namespace bryo::monitor
 
-// In kernel's own namespace, where wire.hpp finds them.
+// In their own namespaces, where wire.hpp finds them.
+namespace bryo::runtime {
+
+template <typename A>
+void describe(A& a, HookProgram& v) {
+  a(v.path, v.arguments, v.environment, v.timeout);
+}
+template <typename A>
+void describe(A& a, HookSet& v) {
+  a(v.prestart, v.create_runtime, v.create_container, v.start_container, v.poststart, v.poststop);
+}
+
+}  // namespace bryo::runtime
+
 namespace bryo::kernel {
 
 template <typename A>

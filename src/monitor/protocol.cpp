@@ -78,6 +78,8 @@ std::string_view to_string(MessageType type) {
       return "exit_event";
     case MessageType::exec_exit_event:
       return "exec_exit_event";
+    case MessageType::warning_event:
+      return "warning_event";
     case MessageType::bypass_lost_event:
       return "bypass_lost_event";
   }

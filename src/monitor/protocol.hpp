@@ -15,8 +15,12 @@
 //        │◀─ event exec_exit ───────────────────────────┤                                │
 //        │◀─ event bypass_lost ─────────────────────────┤ its bypass helper is gone      │
 //        ├── use_bypass + link ────────────────────────▶│ (bypass/link.hpp)              │
+//        │◀─ event warning {text} ──────────────────────┤ a hook has failed
 //        │◀─ event exit {code, oom, time} ──────────────┤◀────────────────────── dies ───│
 //        ├── close ────────────────────────────────────▶│ leaves when its streams are empty
+//
+// A container with hooks: those before the program run between `created` and `started`, poststart before the answer to
+// `start`, poststop when the cgroups are gone.
 //
 // Every request is answered once, in any order, by a reply or a failure with the request's number. Events have number
 // 0. Before the gate is open the container belongs to bryod: if the connection ends then, the monitor kills init,
@@ -60,6 +64,7 @@ enum class MessageType : std::uint16_t {
   exit_event,
   exec_exit_event,
   bypass_lost_event,
+  warning_event,
 };
 
 struct MessageHeader {

@@ -30,13 +30,14 @@ std::optional<std::uint32_t> host_id(std::string_view map, std::uint32_t id) {
 class RuntimeLauncher final : public Launcher {
  public:
   pid_t begin(std::span<const std::byte> plan, std::vector<int> plan_descriptors, const runtime::ChildStdio& stdio,
-              const runtime::CgroupPlacement& cgroup) override {
+              const runtime::CgroupPlacement& cgroup, const runtime::LaunchHooks* hooks) override {
     plan_ = std::make_unique<runtime::LaunchPlan>(runtime::deserialize_launch_plan(plan));
     uid_map_ = plan_->maps.uid;
     adjust(plan_->process, stdio);
     descriptors_ = std::move(plan_descriptors);
     container_.emplace(runtime::Container::begin(
-        *plan_, {.stdio = stdio, .cgroup = cgroup, .descriptors = descriptors_, .on_listener = on_listener_}));
+        *plan_,
+        {.stdio = stdio, .cgroup = cgroup, .descriptors = descriptors_, .on_listener = on_listener_, .hooks = hooks}));
     return container_->pid();
   }
 
@@ -44,7 +45,8 @@ class RuntimeLauncher final : public Launcher {
 
   UniqueFd network_namespace() override { return container_->network_namespace(); }
 
-  void wait_created() override {
+  void wait_created(const std::function<void()>& when_mounted) override {
+    if (when_mounted) run_hooks(when_mounted);
     container_->wait_created();
     plan_.reset();
     descriptors_.clear();
@@ -53,6 +55,7 @@ class RuntimeLauncher final : public Launcher {
   UniqueFd take_terminal() override { return container_->take_pty_master(); }
   std::vector<std::string> warnings() override { return container_->warnings(); }
   void start() override { container_->start(); }
+  int oom_score_adj() override { return original_score_; }
   int pidfd() override { return container_->pidfd(); }
 
   LaunchedExec exec(std::span<const std::byte> plan, const runtime::ChildStdio& stdio,
@@ -64,6 +67,16 @@ class RuntimeLauncher final : public Launcher {
   }
 
  private:
+  void run_hooks(const std::function<void()>& hooks) {
+    container_->wait_mounted();
+    try {
+      hooks();
+    } catch (const Error&) {
+      container_.reset();
+      throw;
+    }
+  }
+
   void adjust(runtime::ProcessPlan& process, const runtime::ChildStdio& stdio) const {
     // Not the monitor's own, which protects it from the OOM killer.
     if (!process.oom_score_adj) process.oom_score_adj = original_score_;

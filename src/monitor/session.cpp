@@ -69,12 +69,16 @@ void Session::on_events(std::uint32_t) {
 void Session::reap() {
   siginfo_t info{};
   while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
-    on_child(info.si_pid, info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status);
+    on_child(info);
     info.si_pid = 0;
   }
 }
 
-void Session::on_child(pid_t pid, int code) {
+void Session::on_child(const siginfo_t& end) {
+  for (HookSequence* hooks : {poststart_.get(), poststop_.get()})
+    if (hooks != nullptr && hooks->on_child(end)) return;
+  const pid_t pid = end.si_pid;
+  const int code = end.si_code == CLD_EXITED ? end.si_status : 128 + end.si_status;
   if (pid == init_) {
     init_died(code);
     return;
@@ -94,7 +98,7 @@ void Session::init_died(int code) {
     info.oom_killed = cgroup_->oom_kills() > 0;
     // Whoever is left (no pid namespace of its own, or an exec) goes with it, and lets go of its streams.
     if (!cgroup_->pids().empty()) cgroup_->kill_all();
-  } else {
+  } else if (!poststart_ || poststart_->over()) {
     kernel::kill_descendants();
   }
   exit_ = info;
@@ -104,6 +108,10 @@ void Session::init_died(int code) {
 // Called by the streams: all output has been taken, the log is complete.
 void Session::report_exit() {
   if (!exit_) return;  // it never ran
+  if (poststart_ && !poststart_->over()) {
+    exit_waits_ = true;
+    return;
+  }
   const bool ran = phase_.phase() == ContainerPhase::Phase::running;
   phase_.exited();
   forwards_.clear();
@@ -160,6 +168,29 @@ void Session::try_remove_cgroup() {
     return;
   }
   cgroup_.reset();
+  run_poststop();
+}
+
+void Session::run_poststop() {
+  if (poststop_ && !poststop_->over()) return;
+  if (!bundle_ || !bundle_->has_begun()) return remove_bundle();
+  poststop_ = std::make_unique<HookSequence>(loop_, bundle_->poststop(), [this](const auto& failures) {
+    for (const std::string& text : bounded_warnings(failures))
+      control_.send_event(MessageType::warning_event, to_wire(WarningMessage{text}));
+    remove_bundle();
+  });
+  poststop_->begin();
+}
+
+void Session::remove_bundle() {
+  if (bundle_) {
+    try {
+      bundle_->remove();
+    } catch (const Error& error) {
+      control_.send_event(MessageType::warning_event, to_wire(WarningMessage{error.message()}));
+    }
+    bundle_.reset();
+  }
   torn_down_ = true;
   leave_if_done();
 }

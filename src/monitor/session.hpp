@@ -7,6 +7,8 @@
 // attached client has got its output.
 #pragma once
 
+#include <signal.h>
+
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "kernel/cgroups.hpp"
+#include "monitor/bundle_keeper.hpp"
 #include "monitor/bypass_standby.hpp"
 #include "monitor/control_server.hpp"
 #include "monitor/event_loop.hpp"
@@ -52,7 +55,8 @@ class Session final : ControlHandler, EventHandler {
   void make_cgroup(const LaunchMessage& request);
   runtime::CgroupPlacement placement() const;
   void finish_launch();
-  Answer start();
+  Answer start(const Packet& packet);
+  Answer run_poststart(const Packet& packet);
   Answer attach(Packet& packet);
   Answer exec(Packet& packet);
   Answer resize(const ResizeMessage& request);
@@ -64,7 +68,7 @@ class Session final : ControlHandler, EventHandler {
   void close();
 
   void reap();
-  void on_child(pid_t pid, int code);
+  void on_child(const siginfo_t& end);
   void init_died(int code);
   void report_exit();
   void report_exec(const std::string& id);
@@ -73,6 +77,8 @@ class Session final : ControlHandler, EventHandler {
   // The container is over: nothing of it may be left.
   void tear_down();
   void try_remove_cgroup();
+  void run_poststop();
+  void remove_bundle();
   void kill_init();
   void sweep_execs();
   void leave_if_done();
@@ -101,6 +107,10 @@ class Session final : ControlHandler, EventHandler {
   std::unique_ptr<ProcessStreams> streams_;
   Forwards forwards_;
   std::unique_ptr<BypassStandby> bypass_;
+  std::unique_ptr<BundleKeeper> bundle_;
+  std::unique_ptr<HookSequence> poststart_;
+  std::unique_ptr<HookSequence> poststop_;
+  bool exit_waits_ = false;  // for the poststart hooks: bryod hears of the start first
   std::map<std::string, Exec> execs_;
   std::vector<ExecExitMessage> missed_;
   bool acknowledged_ = false;

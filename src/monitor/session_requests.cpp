@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/processes.hpp"
 #include "monitor/session.hpp"
 
 namespace bryo::monitor {
@@ -21,19 +22,6 @@ std::vector<int> numbers(const std::vector<UniqueFd>& descriptors, std::size_t f
 }
 
 runtime::ChildStdio stdio_of(const ProgramEnds& ends) { return {ends.in.get(), ends.out.get(), ends.err.get()}; }
-
-// A packet is bounded; the first warnings say most.
-std::vector<std::string> bounded(std::vector<std::string> warnings) {
-  std::size_t room = kMaxPayload / 2;
-  std::vector<std::string> out;
-  for (std::string& warning : warnings) {
-    warning.resize(std::min<std::size_t>(warning.size(), 512));
-    if (warning.size() + 8 > room) break;
-    room -= warning.size() + 8;
-    out.push_back(std::move(warning));
-  }
-  return out;
-}
 
 std::uint64_t start_time_of(pid_t pid) {
   const auto stat = kernel::process_stat(pid);
@@ -55,7 +43,7 @@ Answer Session::on_request(MessageType type, Packet& packet) {
     case MessageType::launch:
       return launch(packet);
     case MessageType::start:
-      return start();
+      return start(packet);
     case MessageType::attach:
       return attach(packet);
     case MessageType::exec:
@@ -104,7 +92,10 @@ Answer Session::launch(Packet& packet) {
       stand_by_for_bypass(std::move(plan_descriptors_.back()));
       plan_descriptors_.pop_back();
     }
-    init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), placement());
+    if (request.bundle) bundle_ = std::make_unique<BundleKeeper>(*request.bundle, launcher_.oom_score_adj());
+    init_ = launcher_.begin(request.plan, numbers(plan_descriptors_, 1), stdio_of(ends), placement(),
+                            bundle_ ? bundle_->launch_hooks() : nullptr);
+    if (bundle_) bundle_->begun();
     init_start_time_ = start_time_of(init_);
     phase_.created();
     Answer answer{to_wire(CreatedMessage{init_, init_start_time_}), {}};
@@ -145,7 +136,9 @@ runtime::CgroupPlacement Session::placement() const { return {numbers(cgroup_pro
 void Session::finish_launch() {
   if (phase_.phase() != ContainerPhase::Phase::created) return;
   try {
-    launcher_.wait_created();
+    std::function<void()> hooks;
+    if (bundle_ && bundle_->launch_hooks() != nullptr) hooks = [this] { bundle_->run_create_hooks(init_); };
+    launcher_.wait_created(hooks);
     mount_namespace_ = kernel::open_trusted(fmt::format("/proc/{}/ns/mnt", init_), O_RDONLY);
     if (UniqueFd terminal = launcher_.take_terminal()) {
       streams_->set_terminal(std::move(terminal));
@@ -159,7 +152,7 @@ void Session::finish_launch() {
   plan_descriptors_.clear();
 }
 
-Answer Session::start() {
+Answer Session::start(const Packet& packet) {
   try {
     if (launch_error_) throw *launch_error_;
     launcher_.start();
@@ -172,7 +165,24 @@ Answer Session::start() {
     throw;
   }
   phase_.started();
-  return {to_wire(StartedMessage{init_, init_start_time_, bounded(launcher_.warnings())}), {}};
+  if (bundle_) return run_poststart(packet);
+  return {to_wire(StartedMessage{init_, init_start_time_, bounded_warnings(launcher_.warnings())}), {}};
+}
+
+// The answer comes when they have ended: they belong to the start.
+Answer Session::run_poststart(const Packet& packet) {
+  const auto done = [this, pid = init_, ticket = control_.ticket(packet)](const auto& failures) {
+    std::vector<std::string> warnings = launcher_.warnings();
+    warnings.insert(warnings.end(), failures.begin(), failures.end());
+    const StartedMessage started{pid, init_start_time_, bounded_warnings(std::move(warnings))};
+    control_.answer(ticket, {to_wire(started), {}});
+    // Without a cgroup whoever is left could not be told from a hook.
+    if (exit_ && !cgroup_) kernel::kill_descendants();
+    if (exit_waits_) report_exit();
+  };
+  poststart_ = std::make_unique<HookSequence>(loop_, bundle_->poststart(init_), done);
+  poststart_->begin();
+  return {.payload = {}, .descriptors = {}, .later = true};
 }
 
 Answer Session::attach(Packet& packet) {
@@ -210,7 +220,8 @@ Answer Session::exec(Packet& packet) {
     ::kill(launched.pid, SIGKILL);  // our child, not reaped: the pid is still its own
     throw;
   }
-  const StartedMessage started{launched.pid, start_time_of(launched.pid), bounded(std::move(launched.warnings))};
+  const StartedMessage started{launched.pid, start_time_of(launched.pid),
+                               bounded_warnings(std::move(launched.warnings))};
   answer.payload = to_wire(started);
   execs_.emplace(id, std::move(exec));
   return answer;

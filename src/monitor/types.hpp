@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.hpp"
 #include "base/unique_fd.hpp"
 #include "kernel/cgroup_limits.hpp"
+#include "runtime/launch_hooks.hpp"
 
 namespace bryo::monitor {
 
@@ -63,6 +65,26 @@ struct PortName {
   std::uint16_t port = 0;
 };
 
+// What the OCI runtime specification knows a container by: a directory with its config.json, which hooks read. Made by
+// the engine, mode 0700, for containers that have hooks or something of their own to be removed; the monitor removes
+// it.
+struct Bundle {
+  std::string path;
+  std::string state;  // the JSON object that hooks read, without status, pid and the closing brace
+  runtime::HookSet hooks;
+  // The first directory on the way to `path` that the container's root (as the host counts) may not enter; empty: it
+  // can go there.
+  std::string cover;
+  std::uint32_t root_uid = 0;
+  std::uint32_t root_gid = 0;
+  std::vector<std::string> resctrl;  // directories to be removed afterwards (kernel/resctrl.hpp)
+};
+// In a bundle: the configuration, locked by the monitor as long as it is there; where hooks find the root file system;
+// a mark: the container's first process was made.
+inline constexpr std::string_view kBundleConfig = "config.json";
+inline constexpr std::string_view kBundleRoot = "rootfs";
+inline constexpr std::string_view kBundleBegun = "begun";
+
 struct StartRequest {
   std::string container_id;
   std::string runtime_directory;           // exists, 0700, ours; holds control.sock and exit
@@ -77,7 +99,8 @@ struct StartRequest {
   std::vector<PortForward> ports;
   ConsoleSize console_size;
   bool wait_for_network = true;  // bryod configures the network namespace before start()
-  UniqueFd bypass;               // our end of the link to the container's helper (bypass/link.hpp); may be empty
+  std::optional<Bundle> bundle;
+  UniqueFd bypass;  // our end of the link to the container's helper (bypass/link.hpp); may be empty
 };
 
 struct Started {

@@ -62,12 +62,21 @@ void remove_other_addresses(NetlinkSocket& socket, int index, const std::vector<
   }
 }
 
+void apply(const std::vector<InterfaceSetting>& settings, const std::string& interface) {
+  for (const InterfaceSetting& setting : settings) {
+    const std::string name = setting.place + "/" + interface + "/" + setting.name;
+    if (!kernel::set_net_sysctl(name, setting.value))
+      fail(ErrorKind::invalid_argument, "endpoint sysctl net/{}: the kernel has no such setting", printable(name));
+  }
+}
+
 void set_up_inside(const AttachPlan& plan, int netns_fd) {
   const kernel::NetnsVisit visit(netns_fd);
   NetlinkSocket inside(NETLINK_ROUTE);
   const auto link = kernel::find_link(inside, plan.interface);
   if (!link) fail(ErrorKind::unavailable, "interface {} vanished", plan.interface);
   set_ipv6(plan.interface, has_v6(plan.addresses));
+  apply(plan.settings, plan.interface);
   LinkChanges changes;
   changes.up(kLoopbackIndex).up(link->index);
   for (const IpPrefix& address : plan.addresses) changes.add_address(link->index, address);
@@ -234,6 +243,26 @@ void BridgeDriver::detach(const std::string& interface, int netns_fd) {
   NetlinkSocket inside(NETLINK_ROUTE);
   const auto link = kernel::find_link(inside, interface);
   if (link && link->kind == "veth") kernel::delete_link(inside, link->index);
+}
+
+void BridgeDriver::move_device(const std::string& host_name, const std::string& name, int netns_fd) {
+  Lease host(*this);
+  const auto link = kernel::find_link(*host, host_name);
+  if (!link) fail(ErrorKind::not_found, "network device {} is not on the host", host_name);
+  std::vector<IpPrefix> addresses;
+  for (const kernel::LinkAddress& entry : kernel::list_addresses(*host))
+    if (entry.index == link->index && entry.permanent && !entry.link_local) addresses.push_back(entry.address);
+  LinkChanges move;
+  move.to_netns(link->index, netns_fd, name);
+  move.execute(*host, fmt::format("move the network device {} into the container as {}", host_name, name));
+  const kernel::NetnsVisit visit(netns_fd);
+  NetlinkSocket inside(NETLINK_ROUTE);
+  const auto moved = kernel::find_link(inside, name);
+  if (!moved) fail(ErrorKind::internal, "network device {} has not arrived in the container as {}", host_name, name);
+  LinkChanges changes;
+  for (const IpPrefix& address : addresses) changes.add_address(moved->index, address);
+  changes.up(moved->index);
+  changes.execute(inside, fmt::format("set up the network device {} in the container", name));
 }
 
 void BridgeDriver::set_default_routes(const std::string& interface, const std::vector<IpAddress>& gateways,

@@ -12,6 +12,7 @@
 
 #include "kernel/netlink_links.hpp"
 #include "kernel/sockets_address.hpp"
+#include "network/endpoint.hpp"
 
 namespace bryo::network {
 
@@ -32,6 +33,7 @@ struct AttachPlan {
   int mtu = 0;
   kernel::MacAddress mac{};
   std::vector<kernel::IpPrefix> addresses;
+  std::vector<InterfaceSetting> settings;
   std::vector<kernel::IpAddress> gateways;  // default routes; empty: no way out
   // Ports of ended containers that had these addresses: the kernel removes them in its own time, and until then frames
   // for the addresses would still go there.
@@ -57,6 +59,10 @@ class BridgeDriver {
 
   void attach(const AttachPlan& plan, int netns_fd);
   void detach(const std::string& interface, int netns_fd);
+  // A device of the host's into a container for good: under its new name, up, with the addresses that were given to it
+  // (not those of a DHCP server or the kernel). The kernel gives hardware back when the namespace is gone, and removes
+  // what is virtual. Error{not_found} when the host has none.
+  void move_device(const std::string& host_name, const std::string& name, int netns_fd);
   void set_default_routes(const std::string& interface, const std::vector<kernel::IpAddress>& gateways, int netns_fd);
   // Brings up lo; for containers with no network at all.
   static void loopback_up(int netns_fd);

@@ -10,6 +10,13 @@
 
 namespace bryo::network {
 
+// Below /proc/sys/net of the container, before the interface comes up: <place>/<interface>/<name>.
+struct InterfaceSetting {
+  std::string place;  // "ipv4/conf"
+  std::string name;   // "log_martians"
+  std::string value;
+};
+
 struct EndpointRequest {
   std::string container_id;    // 64 hex digits
   std::string container_name;  // without the leading slash
@@ -19,6 +26,7 @@ struct EndpointRequest {
   std::string ipv4;                // static address, empty: choose
   std::string ipv6;
   std::string mac;  // empty: 02:42 and the IPv4 address
+  std::vector<InterfaceSetting> settings;
 };
 
 struct Endpoint {
@@ -38,7 +46,8 @@ struct Endpoint {
   std::string ipv6_gateway;
   std::vector<std::string> aliases;
   std::vector<std::string> links;
-  std::vector<std::string> dns_names;  // container name, aliases, short id, host name; without repetition
+  std::vector<std::string> dns_names;      // container name, aliases, short id, host name; without repetition
+  std::vector<InterfaceSetting> settings;  // for attach(); not stored
 };
 
 // What `network inspect` lists below Containers, keyed by container id.

@@ -82,7 +82,8 @@ std::vector<HostSocket> HostSockets::open(Protocol protocol, const std::vector<I
   }
   if (missing.empty()) return out;
   run([&] {
-    for (const std::size_t i : missing) out[i].fd = open_one(protocol, hosts[i], port);
+    for (const std::size_t i : missing)
+      out[i].fd = open_one(protocol, outer_ports_ ? outer_ports_->listens_at(hosts[i]) : hosts[i], port);
   });
   return out;
 }

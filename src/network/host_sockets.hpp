@@ -23,7 +23,8 @@ struct HostSocket {
 class HostSockets {
  public:
   HostSockets() = default;
-  explicit HostSockets(const NetworkOptions& options) : outside_(options.outside), inherited_(options.inherited) {}
+  explicit HostSockets(const NetworkOptions& options)
+      : outside_(options.outside), outer_ports_(options.outer_ports), inherited_(options.inherited) {}
 
   bool is_outside() const { return outside_ != nullptr; }
   // Can hosts reach us by IPv6?
@@ -40,6 +41,7 @@ class HostSockets {
   const InheritedPort* find_inherited(Protocol protocol, const kernel::IpAddress& host, std::uint16_t port) const;
 
   std::shared_ptr<kernel::NetnsThread> outside_;
+  std::shared_ptr<OuterPorts> outer_ports_;
   std::vector<std::shared_ptr<const InheritedPort>> inherited_;
 };
 

@@ -84,6 +84,8 @@ class NetworkManager {
   void attach(Endpoint& endpoint, int netns_fd, unsigned index, bool default_gateway);
   // Removes the interface from a live container. The endpoint stays reserved: release it next.
   void detach(const Endpoint& endpoint, int netns_fd);
+  // BridgeDriver::move_device.
+  void move_device(const std::string& host_name, const std::string& name, int netns_fd);
   // Makes another of a container's endpoints its way out (after a disconnect took the first).
   void set_default_gateway(const Endpoint& endpoint, int netns_fd);
   // Gives the addresses back and forgets the names. Nothing to do for the veth: it died with its namespace.

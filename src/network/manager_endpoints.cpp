@@ -96,6 +96,7 @@ void NetworkManager::attach(Endpoint& endpoint, int netns_fd, unsigned index, bo
   plan.interface = interface;
   plan.mac = kernel::try_parse_mac(endpoint.mac).value_or(kernel::MacAddress{});
   plan.addresses = addresses_of(endpoint);
+  plan.settings = endpoint.settings;
   if (default_gateway) plan.gateways = gateways_of(endpoint);
   impl_->bridges.attach(plan, netns_fd);
   endpoint.interface_name = interface;
@@ -113,6 +114,10 @@ void NetworkManager::detach(const Endpoint& endpoint, int netns_fd) {
     impl_->bridges.detach(endpoint.interface_name, netns_fd);
   const std::lock_guard lock(impl_->mutex);
   if (EndpointState* state = impl_->table.endpoint(endpoint.endpoint_id)) state->attached = false;
+}
+
+void NetworkManager::move_device(const std::string& host_name, const std::string& name, int netns_fd) {
+  impl_->bridges.move_device(host_name, name, netns_fd);
 }
 
 void NetworkManager::set_default_gateway(const Endpoint& endpoint, int netns_fd) {

@@ -58,8 +58,12 @@ struct NetworkManager::Impl {
                    std::vector<Translation>& translations);
   // A rootless engine's containers reach published ports by addresses of our own namespace, too.
   bool add_inner_socket(const PublishedSocket& outer, PublishResult& result) const;
-  // Adds them to options.outer_ports, or takes the translations back.
-  void open_outside(const std::vector<PublishedPort>& opened, const std::vector<Translation>& translations);
+  // publish_one() and the same in options.outer_ports. Where the engine chooses the port and somebody out there has it,
+  // another one is taken.
+  void publish_outside_too(std::string_view owner, const Endpoint& endpoint, const PortPublish& request,
+                           PublishResult& result, std::vector<Translation>& translations);
+  // Not their sockets, which end with the caller's result.
+  void release_ports(const std::vector<PublishedPort>& given);
   void withdraw(const std::vector<Translation>& translations);
   void warn(std::string text);
 

@@ -1,6 +1,8 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -100,6 +102,42 @@ void NetworkManager::Impl::publish_one(std::string_view owner, const Endpoint& e
   }
 }
 
+void NetworkManager::Impl::publish_outside_too(std::string_view owner, const Endpoint& endpoint,
+                                               const PortPublish& request, PublishResult& result,
+                                               std::vector<Translation>& translations) {
+  constexpr int kAttempts = 32;
+  const bool chosen_here = request.host_port == 0 || request.host_port_end > request.host_port;
+  // Those that are taken out there stay claimed while others are tried.
+  std::vector<PublishedPort> refused;
+  std::optional<Error> failure;
+  for (int attempt = 1;; ++attempt) {
+    PublishResult tried;
+    std::vector<Translation> tried_translations;
+    try {
+      publish_one(owner, endpoint, request, tried, tried_translations);
+      if (options.outer_ports) options.outer_ports->add(tried.ports);
+    } catch (const Error& error) {
+      refused.insert(refused.end(), tried.ports.begin(), tried.ports.end());
+      // Without any port in its hands this attempt has only found that there is no other: the reason was told before.
+      if (!tried.ports.empty() || !failure) failure = error;
+      const bool again = !tried.ports.empty() && chosen_here && error.kind() == ErrorKind::conflict;
+      if (again && attempt < kAttempts) continue;
+      release_ports(refused);
+      throw Error(*failure);
+    }
+    release_ports(refused);
+    std::move(tried.ports.begin(), tried.ports.end(), std::back_inserter(result.ports));
+    std::move(tried.sockets.begin(), tried.sockets.end(), std::back_inserter(result.sockets));
+    translations.insert(translations.end(), tried_translations.begin(), tried_translations.end());
+    return;
+  }
+}
+
+void NetworkManager::Impl::release_ports(const std::vector<PublishedPort>& given) {
+  for (const PublishedPort& port : given)
+    ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
+}
+
 PublishResult NetworkManager::publish(std::string_view container_id, const Endpoint& endpoint,
                                       const std::vector<PortPublish>& requests) {
   PublishResult result;
@@ -111,12 +149,11 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
   std::vector<Translation> translations;
   try {
     for (const PortPublish& request : requests)
-      impl_->publish_one(container_id, endpoint, request, result, translations);
+      impl_->publish_outside_too(container_id, endpoint, request, result, translations);
     if (impl_->firewall) impl_->firewall->add(translations);
-    if (impl_->options.outer_ports) impl_->open_outside(result.ports, translations);
   } catch (const Error& error) {
-    for (const PublishedPort& port : result.ports)
-      impl_->ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
+    if (impl_->options.outer_ports) impl_->options.outer_ports->remove(result.ports);
+    impl_->release_ports(result.ports);
     if (error.kind() == ErrorKind::invalid_argument) throw;
     throw Error(ErrorKind::internal,
                 fmt::format("driver failed programming external connectivity on endpoint {} ({}): {}",
@@ -132,16 +169,6 @@ PublishResult NetworkManager::publish(std::string_view container_id, const Endpo
   auto& all = impl_->published[std::string(container_id)].ports;
   all.insert(all.end(), result.ports.begin(), result.ports.end());
   return result;
-}
-
-void NetworkManager::Impl::open_outside(const std::vector<PublishedPort>& opened,
-                                        const std::vector<Translation>& translations) {
-  try {
-    options.outer_ports->add(opened);
-  } catch (...) {
-    withdraw(translations);
-    throw;
-  }
 }
 
 void NetworkManager::Impl::withdraw(const std::vector<Translation>& translations) {
@@ -171,8 +198,7 @@ void NetworkManager::unpublish(std::string_view container_id, const std::vector<
   }
   if (impl_->options.outer_ports) impl_->options.outer_ports->remove(ports);
   impl_->withdraw(withdrawn);
-  for (const PublishedPort& port : ports)
-    impl_->ports.release(parse_protocol(port.protocol), IpAddress::parse(port.host_ip), port.host_port);
+  impl_->release_ports(ports);
 }
 
 void NetworkManager::unpublish(std::string_view container_id) {

@@ -59,7 +59,8 @@ Endpoint NetworkTable::reserve(NetworkState& network, const EndpointRequest& req
   endpoint.container_name = request.container_name;
   endpoint.aliases = request.aliases;
   endpoint.links = request.links;
-  endpoint.dns_names = dns_names_of(request);
+  if (network.config.has_dns()) endpoint.dns_names = dns_names_of(request);
+  endpoint.settings = request.settings;
   if (network.config.is_bridge()) {
     IpAddress v4;
     IpAddress v6;

@@ -76,6 +76,8 @@ struct PublishResult {
 class OuterPorts {
  public:
   virtual ~OuterPorts() = default;
+  // Where to listen in here for what comes to this address out there. The address itself, where it is ours, too.
+  virtual kernel::IpAddress listens_at(const kernel::IpAddress& host) = 0;
   // All or none. Error{conflict} when one is taken out there.
   virtual void add(const std::vector<PublishedPort>& ports) = 0;
   virtual void remove(const std::vector<PublishedPort>& ports) noexcept = 0;

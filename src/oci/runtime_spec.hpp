@@ -260,6 +260,9 @@ struct LinuxIntelRdt {
   std::string mem_bw_schema;
   bool enable_cmt = false;
   bool enable_mbm = false;
+  // Of 1.3:
+  std::vector<std::string> schemata;
+  bool enable_monitoring = false;
 };
 
 struct LinuxPersonality {

@@ -246,10 +246,13 @@ struct Fields<oci::LinuxSeccomp> {
 template <>
 struct Fields<oci::LinuxIntelRdt> {
   using T = oci::LinuxIntelRdt;
-  static constexpr auto list =
-      std::tuple{field("closID", &T::clos_id, omit_empty), field("l3CacheSchema", &T::l3_cache_schema, omit_empty),
-                 field("memBwSchema", &T::mem_bw_schema, omit_empty), field("enableCMT", &T::enable_cmt, omit_empty),
-                 field("enableMBM", &T::enable_mbm, omit_empty)};
+  static constexpr auto list = std::tuple{field("closID", &T::clos_id, omit_empty),
+                                          field("l3CacheSchema", &T::l3_cache_schema, omit_empty),
+                                          field("memBwSchema", &T::mem_bw_schema, omit_empty),
+                                          field("enableCMT", &T::enable_cmt, omit_empty),
+                                          field("enableMBM", &T::enable_mbm, omit_empty),
+                                          field("schemata", &T::schemata, omit_empty),
+                                          field("enableMonitoring", &T::enable_monitoring, omit_empty)};
 };
 template <>
 struct Fields<oci::LinuxPersonality> {

@@ -1,6 +1,7 @@
 #include "rootless/network_record.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/error.hpp"
@@ -25,6 +26,16 @@ std::string boot_id() {
 UniqueFd open_directory(const std::string& path) { return kernel::open_trusted(path, O_RDONLY | O_DIRECTORY); }
 
 }  // namespace
+void end_process(int process) {
+  constexpr int kEndPatience = 3000;  // ms, between SIGTERM and SIGKILL
+  if (!kernel::send_signal(process, SIGTERM)) return kernel::reap(process);
+  if (!kernel::wait_for_end(process, kEndPatience)) {
+    kernel::send_signal(process, SIGKILL);
+    kernel::wait_for_end(process, -1);
+  }
+  kernel::reap(process);
+}
+
 }  // namespace bryo::rootless
 
 namespace bryo {

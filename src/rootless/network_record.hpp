@@ -25,4 +25,7 @@ struct NetworkRecord {
   UniqueFd open() const;
 };
 
+// SIGTERM, and SIGKILL where that does not help; returns when the process has ended, and is forgotten if a child.
+void end_process(int process);
+
 }  // namespace bryo::rootless

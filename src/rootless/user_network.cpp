@@ -1,7 +1,6 @@
 #include "rootless/user_network.hpp"
 
 #include <linux/netlink.h>
-#include <signal.h>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -14,8 +13,6 @@
 
 namespace bryo::rootless {
 namespace {
-
-constexpr int kEndPatience = 3000;  // ms, between SIGTERM and SIGKILL
 
 void check(const UserNetworkOptions& options) {
   if (options.mtu < usernet::kSmallestMtu || options.mtu > usernet::kLargestMtu)
@@ -63,15 +60,6 @@ kernel::StartedProgram start_driver(const DriverStart& start) {
       refuse_vpnkit();
   }
   fail(ErrorKind::internal, "no such network driver");
-}
-
-void end_process(int process) {
-  if (!kernel::send_signal(process, SIGTERM)) return kernel::reap(process);
-  if (!kernel::wait_for_end(process, kEndPatience)) {
-    kernel::send_signal(process, SIGKILL);
-    kernel::wait_for_end(process, -1);
-  }
-  kernel::reap(process);
 }
 
 }  // namespace

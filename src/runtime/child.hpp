@@ -64,8 +64,11 @@ struct ChildContext {
   int start_state = -1;
   // Stop when everything is mounted: hooks of the launcher's come first.
   bool pause_for_hooks = false;
-  // Where the root is attached for them; nullptr = over "/".
+  // Where the root is attached for them; nullptr = over "/". Before that, `cover` (-1 = nothing) over cover_path.
   const char* root_path = nullptr;
+  const char* cover_path = nullptr;
+  int cover = -1;
+  bool root_must_show = false;
   bool no_pivot = false;
   // The new network namespace, where the launcher has made it; -1 = clone() did.
   int network = -1;

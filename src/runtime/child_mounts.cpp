@@ -139,10 +139,18 @@ void attach_root(ChildContext& context) noexcept {
                                 static_cast<unsigned long>(sizeof attributes));
   context.link.check(static_cast<int>(result), {"make the host's mounts private"});
   context.root = context.mounts[0];
+  if (context.cover >= 0) {
+    context.link.check(raw::move_mount(context.cover, "", AT_FDCWD, context.cover_path, MOVE_MOUNT_F_EMPTY_PATH),
+                       {"cover ", context.cover_path, " for the hooks"});
+    raw::close(context.cover);
+  }
   // Hooks look for it under its own name. Under a map we may be unable to go there: then it is at "/", as without them.
-  if (context.root_path != nullptr &&
-      raw::move_mount(context.root, "", AT_FDCWD, context.root_path, MOVE_MOUNT_F_EMPTY_PATH) >= 0)
-    return;
+  if (context.root_path != nullptr) {
+    const int shown = raw::move_mount(context.root, "", AT_FDCWD, context.root_path, MOVE_MOUNT_F_EMPTY_PATH);
+    if (shown >= 0) return;
+    if (context.root_must_show)
+      context.link.fail(-shown, {"show the root file system to the hooks at ", context.root_path});
+  }
   // On top of "/": path look-ups of ours still begin in the host's tree below it until pivot_root.
   context.link.check(raw::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH),
                      {"attach the root file system"});

@@ -95,10 +95,13 @@ void ChildInputs::take_hooks(const LaunchHooks& hooks) {
   context_.start_hooks = start_hooks_;
   context_.create_state = hooks.create_state;
   context_.start_state = hooks.start_state;
-  for (const int fd : {hooks.create_state, hooks.start_state})
+  for (const int fd : {hooks.create_state, hooks.start_state, hooks.cover})
     if (fd >= 0) keep_.push_back(fd);
   context_.pause_for_hooks = true;
   context_.root_path = hooks.root_path.empty() ? nullptr : hooks.root_path.c_str();
+  context_.cover_path = hooks.cover_path.c_str();
+  context_.cover = hooks.cover;
+  context_.root_must_show = hooks.root_must_show;
 }
 
 child::ChildContext& ChildInputs::ready() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "oci/runtime_spec.hpp"
+#include "runtime/launch_hooks.hpp"
 #include "runtime/launch_plan.hpp"
 
 namespace bryo::runtime {
@@ -73,6 +74,9 @@ bool complete_mappings(oci::RuntimeSpec& spec);
 // Directories of resctrl that were made for this container: what `delete` removes.
 std::vector<std::string> resctrl_leftovers(const oci::RuntimeSpec& spec, const std::string& resctrl,
                                            const std::string& container_id);
+
+// Error{invalid_argument} names the hook that has no absolute path, or a timeout that is none.
+HookSet hooks_of(const oci::RuntimeSpec& spec);
 
 // With this annotation the launcher's supplementary groups stay and none are set (crun(1), "EXTENSIONS").
 inline constexpr std::string_view kKeepGroupsAnnotation = "run.oci.keep_original_groups";

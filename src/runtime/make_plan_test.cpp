@@ -329,6 +329,11 @@ TEST(MakePlan, ClassesOfServiceAreIntels) {
   }
   spec.linux_->intel_rdt = oci::LinuxIntelRdt{"x", "", "L3:0=1", false, false};
   EXPECT_THAT(failure(spec, facts), HasSubstr("linux.intelRdt.memBwSchema"));
+  // Of runtime-spec 1.3: whatever lines, behind the others, and monitoring by one word.
+  spec.linux_->intel_rdt = oci::LinuxIntelRdt{"", "L3:0=1", "", false, false, {"L2:0=3"}, true};
+  EXPECT_THAT(text(), HasSubstr("(L3:0=1,L2:0=3) monitored as box\n"));
+  spec.linux_->intel_rdt->schemata = {"L2:0=3\nL3:0=f"};
+  EXPECT_THAT(failure(spec, facts), HasSubstr("linux.intelRdt.schemata"));
 }
 
 TEST(MakePlan, SchedulersThatTheKernelWouldRefuse) {

@@ -16,95 +16,15 @@ from pathlib import Path
 import pytest
 
 from tests.support import users
-from tests.support.daemon import BIN
-from tests.support.rootless import BRYO_ROOTLESS, ROOTLESSKIT, Rootless, alive, children
+from tests.support.rootless import BRYO_ROOTLESS, alive, children, default_route, name_of  # noqa: F401 (a fixture)
+from tests.support.rootless_command import NETWORKS, ask, no_engine_of_root, outside_address, penguin, run, server, start  # noqa: F401 (fixtures)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.bryo_only
 
 
-@pytest.fixture(scope="module")
-def penguin():
-    if not Path(BRYO_ROOTLESS).exists():
-        pytest.fail(f"{BRYO_ROOTLESS} is not built", pytrace=False)
-    return users.make("penguin")
-
-
-@pytest.fixture
-def run(penguin):
-    """run(words…) → the finished program."""
-    return lambda *words, **options: penguin.run(BRYO_ROOTLESS, *words, **{"timeout": 60, **options})
-
-
-@pytest.fixture
-def start(penguin, tmp):
-    started = []
-
-    def one(*words, **options):
-        started.append(Rootless(penguin, *words, log=tmp / f"log{len(started)}", **options))
-        return started[-1]
-
-    yield one
-    for each in started:
-        each.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_engine_of_root():
-    """What a dockerd of root, in tests before these, has left in /run, no other user can write."""
-    for name in ("docker", "containerd", "runc"):
-        shutil.rmtree(Path("/run", name), ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def outside_address():
-    """An address of the host that is not loopback's."""
-    subprocess.run(["ip", "address", "replace", "192.0.2.1/32", "dev", "lo"], check=True)
-    yield "192.0.2.1"
-    subprocess.run(["ip", "address", "del", "192.0.2.1/32", "dev", "lo"], check=True)
-
-
 def temporary_state_directories():
     return set(Path("/tmp").glob("bryo-rootless-*"))
-
-
-def ask(address, port, text=b"hello\n", kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as client:
-        client.settimeout(3)
-        try:
-            client.connect((address, port))
-            client.send(text)
-            return client.recv(100)
-        except OSError as error:
-            raise AssertionError(str(error)) from error
-
-
-# What the servers inside answer: who asked, as the server sees it.
-SERVER = """
-import socket, sys
-kind = socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM
-with socket.socket(socket.AF_INET, kind) as server:
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("0.0.0.0", int(sys.argv[2])))
-    if kind == socket.SOCK_STREAM: server.listen()
-    while True:
-        if kind == socket.SOCK_DGRAM:
-            _, peer = server.recvfrom(100)
-            server.sendto(peer[0].encode(), peer)
-        else:
-            client, peer = server.accept()
-            client.recv(100)
-            client.sendall(peer[0].encode())
-            client.close()
-"""
-
-
-@pytest.fixture
-def server(tmp):
-    file = tmp / "server.py"
-    file.write_text(SERVER)
-    file.chmod(0o644)
-    return lambda protocol, port: ("/usr/bin/python3", str(file), protocol, str(port))
 
 
 # --- the command
@@ -341,7 +261,7 @@ def test_sources_of_subordinate_ids(run, source):
 @pytest.mark.parametrize("victim", ["parent", "child"])
 def test_killed_processes_leave_nothing(start, flags, victim):
     rootless = start(*flags, "sh", "-c", "setsid sleep 1001 & (sleep 1002 &); sleep 1003").wait_running()
-    wait_for(lambda: sum("sleep" in Path(f"/proc/{pid}/comm").read_text() for pid in children(rootless.pid)) == 3)
+    wait_for(lambda: sum(name_of(pid) == "sleep" for pid in children(rootless.pid)) == 3)
     tree = children(rootless.pid)
     os.kill(rootless.pid if victim == "parent" else rootless.child, signal.SIGKILL)
     rootless.wait()
@@ -359,9 +279,6 @@ def test_killed_group_leaves_nothing(start):
 
 
 # --- networks
-
-
-NETWORKS = ["slirp", "slirp4netns"]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -395,16 +312,6 @@ def test_host_is_reached_and_its_loopback_only_when_open(run, server, outside_ad
     finally:
         running.kill()
         running.wait()
-
-
-@pytest.fixture
-def default_route():
-    """What pasta wants to find on its host."""
-    for words in ("link add outside0 type veth peer name outside1", "link set outside1 up", "address add 198.51.100.1/24 dev outside0", "link set outside0 up",
-                  "route add default via 198.51.100.2"):
-        subprocess.run(["ip", *words.split()], check=True)
-    yield
-    subprocess.run(["ip", "link", "delete", "outside0"], check=True)
 
 
 def test_pasta(start, default_route):
@@ -444,199 +351,3 @@ def test_network_process_that_ends_is_started_again(start, kind):
     os.kill(before[0], signal.SIGKILL)
     wait_for(lambda: running() and not set(running()) & set(before), what=f"a new {program}")
     wait_for(lambda: "10.0.2.100" in rootless.enter("ip", "-4", "address", "show", "tap0").stdout)
-
-
-# --- ports
-
-
-PORTS = ["--net=slirp", "--port-driver=builtin"]
-
-
-@pytest.mark.parametrize("protocol, kind", [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)])
-def test_published_port(start, server, outside_address, protocol, kind):
-    rootless = start(*PORTS, "--disable-host-loopback", "-p", f"8080:80/{protocol}", *server(protocol, 80)).wait_running()
-    for address in ("127.0.0.1", "::1", outside_address):
-        seen = wait_for(lambda: ask(address, 8080, kind=kind)).decode()
-        # TCP: the client's own address (this one has the one that it talks to), or the command's own for a client of the host's
-        # loopback, and never loopback's (CVE-2021-20199).
-        assert seen == ("127.0.0.1" if protocol == "udp" else address if address == outside_address else "10.0.2.100")
-    rootless.process.terminate()
-    rootless.wait()
-    with pytest.raises(AssertionError):
-        ask("127.0.0.1", 8080, kind=kind)
-
-
-def test_ports_through_rootlessctl(start, server, outside_address):
-    rootless = start(*PORTS, *server("tcp", 80)).wait_running()
-    assert rootless.ctl("add-ports", "127.0.0.1:8080:80/tcp", "0.0.0.0:8081:10.0.2.100:80/tcp").stdout.split() == ["1", "2"]
-    assert [json.loads(line) for line in rootless.ctl("list-ports", "--json").stdout.splitlines()] == [
-        {"id": 1, "spec": {"proto": "tcp", "parentIP": "127.0.0.1", "parentPort": 8080, "childPort": 80}},
-        {"id": 2, "spec": {"proto": "tcp", "parentIP": "0.0.0.0", "parentPort": 8081, "childPort": 80, "childIP": "10.0.2.100"}},
-    ]
-    wait_for(lambda: ask("127.0.0.1", 8080))
-    assert ask(outside_address, 8081)
-    taken = rootless.ctl("add-ports", "127.0.0.1:8081:80/tcp")
-    assert taken.returncode != 0 and "conflicts with ID 2" in taken.stderr
-    assert rootless.ctl("remove-ports", "1").stdout.split() == ["1"]
-    with pytest.raises(AssertionError):
-        ask("127.0.0.1", 8080)
-    assert ask("127.0.0.1", 8081)
-    assert rootless.ctl("add-ports", "127.0.0.1:8080:80/tcp").stdout.split() == ["3"]
-    assert ask("127.0.0.1", 8080)
-
-
-def test_port_of_another_program_is_refused(start, penguin):
-    with socket.create_server(("127.0.0.1", 8080)):
-        rootless = start(*PORTS, "-p", "127.0.0.1:8080:80/tcp", "true")
-        assert rootless.wait() == 1
-        assert "address already in use" in rootless.output() and "127.0.0.1:8080:80/tcp" in rootless.output()
-
-
-def test_low_port_says_which_sysctl(start):
-    rootless = start(*PORTS, "-p", "127.0.0.1:80:80/tcp", "true")
-    assert rootless.wait() == 1
-    assert "net.ipv4.ip_unprivileged_port_start=80" in rootless.output()
-
-
-def test_ports_survive_the_helper(start, server):
-    rootless = start(*PORTS, "-p", "127.0.0.1:8080:80/tcp", *server("tcp", 80)).wait_running()
-    wait_for(lambda: ask("127.0.0.1", 8080))
-    helper = next(pid for pid in map(int, Path(f"/proc/{rootless.pid}/task/{rootless.pid}/children").read_text().split()) if pid != rootless.child)
-    os.kill(helper, signal.SIGKILL)
-    wait_for(lambda: not alive(helper))
-    wait_for(lambda: ask("127.0.0.1", 8080))
-    assert "10.0.2.100" in rootless.enter("ip", "-4", "address", "show", "tap0").stdout
-
-
-def test_bytes_arrive_whole_and_halves_are_closed_one_by_one(start, tmp):
-    data = os.urandom(1 << 20) * 16
-    file = tmp / "echo.py"
-    file.write_text("import socket\ns = socket.create_server(('0.0.0.0', 80))\nwhile True:\n  c, _ = s.accept()\n  data = bytearray()\n"
-                    "  while piece := c.recv(1 << 16): data += piece\n  c.sendall(data); c.close()\n")
-    file.chmod(0o644)
-    rootless = start(*PORTS, "-p", "127.0.0.1:8080:80/tcp", "python3", file).wait_running()
-    wait_for(lambda: "LISTEN" in rootless.enter("ss", "-ltn").stdout)
-    with socket.create_connection(("127.0.0.1", 8080), 20) as client:
-        client.sendall(data)
-        client.shutdown(socket.SHUT_WR)
-        back = bytearray()
-        while piece := client.recv(1 << 16):
-            back += piece
-    assert back == data
-
-
-# --- engines under it
-
-
-def engine_line(account, *, data, program="dockerd --experimental --userland-proxy-path=/usr/bin/rootlesskit-docker-proxy"):
-    return ("sh", "-ec", f"mkdir -p /run/docker; mount -t tmpfs none /run/docker; exec {program} --data-root {data}")
-
-
-@pytest.fixture
-def data(penguin, tmp):
-    directory = tmp / "data"
-    directory.mkdir()
-    os.chown(directory, penguin.uid, penguin.gid)
-    return directory
-
-
-def docker(account, *words, **options):
-    return account.run("docker", "-H", f"unix://{account.runtime}/docker.sock", *words, **{"timeout": 60, **options})
-
-
-@pytest.fixture
-def busybox(images, penguin, tmp):
-    file = tmp / "busybox.tar"
-    file.write_bytes(images("library/busybox"))
-    file.chmod(0o644)
-    return file
-
-
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_debians_dockerd_runs_under_it(start, penguin, data, busybox, outside_address, kind):
-    """Seed 002's line, with the flags that make it need nothing from root beforehand."""
-    rootless = start(f"--net={kind}", "--copy-up=/etc", "--copy-up=/run", "--disable-host-loopback", "--port-driver=builtin",
-                     *engine_line(penguin, data=data)).wait_running()
-    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
-    assert "rootless" in docker(penguin, "info").stdout
-    assert docker(penguin, "load", "-i", busybox).returncode == 0
-    assert docker(penguin, "run", "--rm", "busybox", "id", "-u").stdout == "0\n"
-    serve = "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80; done"
-    made = docker(penguin, "run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sh", "-c", serve)
-    assert made.returncode == 0, made.stderr
-    wait_for(lambda: b"hello" in ask(outside_address, 8080, b"GET / HTTP/1.0\r\n\r\n"))
-    assert "8080" in rootless.ctl("list-ports").stdout
-    assert docker(penguin, "rm", "-f", "web").returncode == 0
-    wait_for(lambda: rootless.ctl("list-ports", "--json").stdout == "")
-    rootless.process.terminate()
-    assert rootless.wait(30) == 0
-    assert not rootless.state.exists()
-
-
-@pytest.mark.parametrize("program", [BRYO_ROOTLESS, ROOTLESSKIT])
-def test_bryod_runs_under_it_and_under_rootlesskit(start, penguin, data, busybox, program):
-    rootless = start("--net=slirp4netns", "--copy-up=/etc", "--copy-up=/run", "--disable-host-loopback",
-                     *engine_line(penguin, data=data, program=str(BIN / "bryod")), program=program).wait_running()
-    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
-    assert docker(penguin, "load", "-i", busybox).returncode == 0
-    done = docker(penguin, "run", "--rm", "busybox", "sh", "-c", "id -u; cat /proc/self/uid_map")
-    assert done.stdout.split()[0] == "0", done.stderr
-    # It uses the namespaces that are there.
-    assert [pid for pid in children(rootless.pid) if "usernet" in Path(f"/proc/{pid}/comm").read_text()] == []
-    rootless.process.terminate()
-    rootless.wait(30)
-
-
-def engine_of(rootless):
-    return next(pid for pid in children(rootless.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == "bryod")
-
-
-SERVE = "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80; done"
-
-
-@pytest.mark.parametrize("program", [BRYO_ROOTLESS, ROOTLESSKIT])
-def test_ports_of_bryod_are_published_on_the_host(start, penguin, data, busybox, outside_address, program):
-    """Through the API of what it runs in, as rootlesskit-docker-proxy does for dockerd; what a killed engine had is put right by the next."""
-    gate = penguin.runtime / "gate"
-    gate.touch()
-    line = f"while sleep 0.1; do if [ -e {gate} ]; then {BIN}/bryod --data-root {data} || true; fi; done"
-    rootless = start("--net=slirp4netns", "--copy-up=/etc", "--copy-up=/run", "--disable-host-loopback", "--port-driver=builtin",
-                     "-p", "127.0.0.1:8099:99/tcp", "sh", "-c", line, program=program).wait_running()
-
-    def outer():
-        return sorted(f"{port['spec']['proto']} {port['spec']['parentIP']}:{port['spec']['parentPort']}" for port in json.loads(f"[{','.join(rootless.ctl('list-ports', '--json').stdout.splitlines())}]"))
-
-    def answers(port):
-        return b"hello" in ask(outside_address, port, b"GET / HTTP/1.0\r\n\r\n")
-
-    own = outer()
-    assert own == ["tcp 127.0.0.1:8099"]
-    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
-    assert docker(penguin, "load", "-i", busybox).returncode == 0
-    for name, port in (("web", 8080), ("other", 8081)):
-        made = docker(penguin, "run", "-d", "--name", name, "-p", f"{port}:80", "busybox", "sh", "-c", SERVE)
-        assert made.returncode == 0, made.stderr
-        wait_for(lambda: answers(port), what=f"port {port} on the host")
-    assert {"tcp4 0.0.0.0:8080", "tcp4 0.0.0.0:8081"} <= set(outer())
-    taken = docker(penguin, "run", "--rm", "-p", "127.0.0.1:8099:80", "busybox", "true")
-    assert taken.returncode == 125 and "8099" in taken.stderr, taken.stderr
-
-    assert docker(penguin, "rm", "-f", "other").returncode == 0
-    assert not any("8081" in port for port in outer())
-
-    # Killed, and a container ends before the next one comes.
-    gate.unlink()
-    web = int(docker(penguin, "inspect", "-f", "{{.State.Pid}}", "web").stdout)
-    engine = engine_of(rootless)
-    os.kill(engine, signal.SIGKILL)
-    wait_for(lambda: not Path(f"/proc/{engine}").exists())
-    assert any("8080" in port for port in outer()) and answers(8080), "the container goes on"
-    os.kill(web, signal.SIGKILL)
-    wait_for(lambda: not alive(web))
-    gate.touch()
-    wait_for(lambda: docker(penguin, "version").returncode == 0, 30)
-    wait_for(lambda: outer() == own, what="the port of the ended container is closed, and nobody else's")
-    gate.unlink()
-    os.kill(engine_of(rootless), signal.SIGTERM)
-    rootless.process.terminate()
-    rootless.wait(30)

@@ -140,6 +140,27 @@ def test_a_helper_that_is_killed_at_work_is_replaced(rootless, other):
         assert rootless.state(container)["ExitCode"] == 0, rootless.output(container)
 
 
+@pytest.mark.bryo_only
+def test_a_helper_that_somebody_stopped_holds_calls_until_it_is_killed(rootless, other):
+    """The way out of it; see the known limits in src/bypass/README.md."""
+    with Listener(other.here):
+        container = container_with_dial(rootless, "sh", "-c", f"while :; do /dial tcp {other.here} {PORT}; sleep 0.05; done")
+        rootless.wait_output(container, "local ")
+        stopped = helper()
+        os.kill(stopped, signal.SIGSTOP)
+        said = wait_for(lambda: held(rootless, container), 10, "a call is held")
+        kill(stopped)
+        wait_for(lambda: len(rootless.output(container)) > said, 10, "and answered")
+        wait_for(lambda: helper() != stopped and rootless.output(container)[said:].count(f"local {other.here}"), 20, "another helper works")
+
+
+def held(daemon, container):
+    """How much it has said, when it says no more."""
+    said = len(daemon.output(container))
+    time.sleep(0.5)
+    return said if len(daemon.output(container)) == said else 0
+
+
 def descriptors():
     """Of the helper and of the container's monitor."""
     return {name: sorted(os.readlink(file).partition("[")[0] for pid in processes(name) for file in Path(f"/proc/{pid}/fd").iterdir()) for name in ("bryo-bypass", "bryo-monitor")}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -128,25 +129,53 @@ def test_what_is_not_there_is_refused_by_name(engine_with, thing, specs):
     assert f"{specs}/dynamic/broken.json: surplus: no such field" in error.message
 
 
-@pytest.mark.parametrize("edits, text", [
-    ({"hooks": [{"hookName": "createContainer", "path": "/usr/bin/vendor-hook"}]}, "hook createContainer (/usr/bin/vendor-hook)"),
-    ({"netDevices": [{"hostInterfaceName": "eth7", "name": "net0"}]}, "network device eth7"),
-    ({"intelRdt": {"closID": "gold"}}, "intelRdt"),
-])
-def test_what_this_engine_cannot_do_is_refused_by_name(engine_with, specs, edits, text):
-    write(specs / "static/x.json", ("x", edits), version="1.1.0")
+NET_DEVICE = {"netDevices": [{"hostInterfaceName": "cdi7", "name": "fast0"}]}
+
+
+def test_without_root_no_network_device_is_moved(engine_with, specs):
+    if not engine_with.engine.user:
+        pytest.skip("an engine with root moves them")
+    write(specs / "static/x.json", ("x", NET_DEVICE), version="1.1.0")
     error = refused(engine_with, "vendor.com/thing=x")
-    assert error.status == 501 and text in error.message
+    assert error.status == 501 and "network device cdi7: an engine without root" in error.message
+
+
+@pytest.mark.needs_root("network devices")
+@pytest.mark.parametrize("network", ["bridge", "none"])
+def test_a_network_device_is_moved_with_its_addresses(engine_with, specs, network):
+    write(specs / "static/x.json", ("x", NET_DEVICE), version="1.1.0")
+    ip = lambda *words: subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    ip("link", "add", "cdi7", "mtu", "1300", "type", "veth", "peer", "name", "cdi8")
+    ip("address", "add", "192.0.2.9/28", "dev", "cdi7")
+    container = engine_with.run("busybox", "sh", "-c", "ip -o address show fast0; ip link show fast0; ip link | grep -c eth0",
+                                host_config={**request("vendor.com/thing=x"), "NetworkMode": network})
+    out = engine_with.output(container)
+    assert "inet 192.0.2.9/28" in out and "mtu 1300" in out and "UP" in out, out
+    assert out.splitlines()[-1] == ("1" if network == "bridge" else "0")
+    assert subprocess.run(["ip", "link", "show", "cdi7"], capture_output=True).returncode != 0
+    # It was virtual and is gone with the container.
+    with pytest.raises(ApiError) as error:
+        engine_with.api.post(f"/containers/{container}/start")
+    assert "network device cdi7 is not on the host" in error.value.message
+
+
+@pytest.mark.needs_root("network devices")
+def test_a_network_device_wants_a_network_of_the_containers_own(engine_with, specs):
+    write(specs / "static/x.json", ("x", NET_DEVICE), version="1.1.0")
+    with pytest.raises(ApiError) as error:
+        engine_with.api.post("/containers/create", {"Image": "busybox", "HostConfig": {**request("vendor.com/thing=x"), "NetworkMode": "host"}})
+    assert error.value.status == 400 and "network device cdi7: the container needs a network of its own" in error.value.message
 
 
 def test_what_the_host_lacks_is_said_at_the_start(engine_with, specs):
     for name, edits, text in (("node", {"deviceNodes": [{"path": "/dev/none-such"}]}, "/dev/none-such is not on the host"),
                               ("file", {"deviceNodes": [{"path": "/dev/x", "hostPath": str(specs)}]}, "is not a device node"),
+                              ("class", {"intelRdt": {"closID": "gold"}}, "linux.intelRdt: no resctrl file system is mounted on this host"),
                               ("mount", {"mounts": [{"hostPath": "/none/such", "containerPath": "/x", "options": ["bind"]}]}, "/none/such is not on the host")):
         write(specs / "static/x.json", (name, edits))
         with pytest.raises(ApiError) as error:
             engine_with.run("busybox", "true", host_config=request(f"vendor.com/thing={name}"))
-        assert error.value.message.startswith("CDI device injection failed") and text in error.value.message
+        assert text in error.value.message and (name == "class" or error.value.message.startswith("CDI device injection failed"))
 
 
 def test_other_drivers_are_refused(engine_with):

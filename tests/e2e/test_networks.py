@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import host_view
 from tests.support.otherhost import PROBE, OtherHost, ask
-from tests.support.rawhttp import ApiError
+from tests.support.rawhttp import Api, ApiError
 from tests.support.waiting import wait_for
 
 
@@ -351,3 +351,37 @@ def test_a_network_that_is_wrong_leaves_no_container_running(daemon):
     with pytest.raises(ApiError):
         daemon.run("busybox", "sleep", "60", name="box", host_config={"NetworkMode": "nosuch"})
     assert not [c for c in daemon.api.get("/containers/json") if "/box" in c["Names"]]
+
+
+def create(daemon, name, *networks, **settings):
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": networks[0]},
+            "NetworkingConfig": {"EndpointsConfig": {network: settings.get(network.replace("-", "_"), {}) for network in networks}}}
+    api = Api(daemon.api.socket_path, "v1.47")
+    api.post("/containers/create", body, name=name)
+    api.post(f"/containers/{name}/start")
+    return api.get(f"/containers/{name}/json")["NetworkSettings"]["Networks"]
+
+
+def test_create_with_several_networks(docker, daemon):
+    for name in ("left", "right"):
+        docker("network", "create", name)
+    mac = "02:42:0a:00:00:99"
+    networks = create(daemon, "both", "left", "right", right={"MacAddress": mac, "Aliases": ["other"]})
+    assert set(networks) == {"left", "right"}
+    assert networks["right"]["MacAddress"] == mac and networks["left"]["MacAddress"] != mac
+    short = daemon.inspect("both")["Id"][:12]
+    assert networks["left"]["DNSNames"] == ["both", short]
+    assert networks["right"]["DNSNames"] == ["both", "other", short] and networks["right"]["Aliases"] == ["other"]
+    assert mac in docker("exec", "both", "ip", "link").out
+    assert networks["right"]["IPAddress"] in docker("run", "--rm", "--network", "right", "busybox", "nslookup", "other").out
+
+
+def test_settings_of_one_interface(docker, daemon):
+    docker("network", "create", "left")
+    option = {"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.conf.IFNAME.rp_filter=2"}}
+    create(daemon, "tuned", "left", left=option)
+    assert docker("exec", "tuned", "cat", "/proc/sys/net/ipv4/conf/eth0/log_martians", "/proc/sys/net/ipv4/conf/eth0/rp_filter").lines == ["1", "2"]
+    with pytest.raises(ApiError) as refused:
+        create(daemon, "wrong", "left", left={"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.nonsense=1"}})
+    assert "no such setting" in str(refused.value)
+    daemon.api.delete("/containers/wrong", force=1)

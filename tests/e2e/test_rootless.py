@@ -1,79 +1,23 @@
-"""bryod started by an ordinary user: what only such an engine does. The other tests run without root too: tests/run --engine=rootless."""
+"""bryod started by an ordinary user: ids, files, places; what only such an engine does. The other tests run without root too: tests/run --engine=rootless."""
 
 import io
-import json
 import os
 import re
 import socket
 import subprocess
 import tarfile
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.support import users
-from tests.support.daemon import BIN, ROOTLESS, Daemon
+from tests.support.daemon import BIN, ROOTLESS
 from tests.support.rawhttp import ApiError
+from tests.support.rootless_engine import daemon, ids_of, own, penguin, processes_of, run, shared, user_network  # noqa: F401 (fixtures)
 from tests.support.users import FIRST_ID, IDS
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.bryo_only
-
-
-@pytest.fixture(scope="module")
-def penguin():
-    return users.make("penguin")
-
-
-@pytest.fixture(scope="module")
-def shared(hub, scratch):
-    daemon = Daemon(ROOTLESS, scratch / "rootless", ["--registry-mirror", hub.url, "--insecure-registry", hub.address])
-    daemon.start()
-    daemon.pull("busybox")
-    yield daemon
-    daemon.close()
-
-
-@pytest.fixture
-def daemon(shared):
-    if not shared.is_running:
-        shared.start()
-    yield shared
-    shared.assert_alive()
-    shared.remove_containers()
-
-
-@pytest.fixture
-def own(tmp, penguin):
-    """A directory of the user's."""
-    directory = tmp / "own"
-    directory.mkdir()
-    os.chown(directory, penguin.uid, penguin.gid)
-    return directory
-
-
-def ids_of(pid):
-    """(uid, gid) of a process as the host sees them."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return tuple(int(next(l for l in status.splitlines() if l.startswith(f"{kind}:")).split()[1]) for kind in ("Uid", "Gid"))
-
-
-def processes_of(daemon):
-    """bryod, the user-mode network, monitors and containers: every process below the daemon's exec root or started by it."""
-    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and f"{daemon.exec_root}".encode() in _command(p)]
-
-
-def _command(process):
-    try:
-        return (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-    except OSError:
-        return b""
-
-
-def run(daemon, *command, **options):
-    container = daemon.run("busybox", *command, **options)
-    return daemon.output(container)
 
 
 # --- supplementary groups
@@ -314,165 +258,7 @@ def test_devices_in_an_image_are_left_out(daemon):
     assert status == 200, answer
 
 
-# --- network
-
-
-def test_the_hosts_network_is_the_hosts(daemon):
-    container = daemon.run("busybox", "sleep", "60", wait=False, host_config={"NetworkMode": "host"})
-    assert os.readlink(f"/proc/{daemon.state(container)['Pid']}/ns/net") == os.readlink("/proc/self/ns/net")
-
-
-def test_registries_of_the_host_are_reached(daemon, hub):
-    """hub listens on 127.0.0.1 of the host; the engine's bridges are elsewhere."""
-    assert os.readlink(f"/proc/{daemon.pid}/ns/net") != os.readlink("/proc/self/ns/net")
-    assert any("complete" in str(o) or "up to date" in str(o) for o in daemon.pull("busybox"))
-
-
-def test_containers_reach_each_other_by_name(daemon):
-    daemon.api.post("/networks/create", {"Name": "blue"})
-    try:
-        daemon.run("busybox", "sleep", "60", wait=False, name="server", host_config={"NetworkMode": "blue"})
-        client = daemon.run("busybox", "ping", "-c", "1", "-W", "5", "server", host_config={"NetworkMode": "blue"})
-        assert "1 packets received" in daemon.output(client), daemon.output(client)
-    finally:
-        daemon.remove_containers()
-        daemon.api.delete("/networks/blue")
-
-
-# --- life
-
-
-def user_network(daemon):
-    """The process that the engine knows of."""
-    return json.loads((daemon.exec_root / "network/usernet.json").read_text())["Pid"]
-
-
-def serve_once(address, port, answer=b"hello"):
-    """A TCP server on the host that answers every client the same. Returns it; close it."""
-    listener = socket.create_server((address, port))
-
-    def serve():
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            with client:
-                client.sendall(answer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener
-
-
-@pytest.fixture(scope="module")
-def host_address():
-    """An address of the host that is not its loopback."""
-    subprocess.run(["ip", "addr", "add", "198.51.100.7/32", "dev", "lo"], check=True)
-    yield "198.51.100.7"
-    subprocess.run(["ip", "addr", "del", "198.51.100.7/32", "dev", "lo"], check=True)
-
-
-def fetch(daemon, address, port):
-    return run(daemon, "sh", "-c", f"nc -w 3 {address} {port} </dev/null || echo refused")
-
-
-def test_containers_reach_the_outside(daemon, host_address):
-    with serve_once(host_address, 7001):
-        assert fetch(daemon, host_address, 7001) == "hello"
-
-
-def test_the_hosts_loopback_is_closed(daemon):
-    with serve_once("127.0.0.1", 7002, b"secret"):
-        for address in ("host.docker.internal", "10.0.2.2", "127.0.0.1"):
-            assert "secret" not in fetch(daemon, address, 7002)
-
-
-def test_a_port_of_the_hosts_loopback_is_opened_by_name(hub, scratch):
-    daemon = Daemon(ROOTLESS, scratch / "open", ["--registry-mirror", hub.url, "--insecure-registry", hub.address, "--allow-host-port", "7003"])
-    try:
-        daemon.start()
-        daemon.pull("busybox")
-        with serve_once("127.0.0.1", 7003), serve_once("127.0.0.1", 7004, b"secret"):
-            assert fetch(daemon, "host.docker.internal", 7003) == "hello"
-            assert "secret" not in fetch(daemon, "host.docker.internal", 7004)
-    finally:
-        daemon.close()
-
-
-def test_a_killed_user_network_comes_back(daemon, host_address):
-    before = user_network(daemon)
-    os.kill(before, 9)
-    wait_for(lambda: user_network(daemon) != before, 10, "another process")
-    with serve_once(host_address, 7005):
-        wait_for(lambda: fetch(daemon, host_address, 7005) == "hello", 10, "the way out is there again")
-
-
-def test_a_killed_monitor_ends_its_container_only(daemon):
-    first, second = (daemon.run("busybox", "sleep", "60", wait=False) for _ in range(2))
-    os.kill(int(Path(f"/proc/{daemon.state(first)['Pid']}/stat").read_text().rpartition(")")[2].split()[1]), 9)
-    wait_for(lambda: not daemon.state(first)["Running"], 10, "the engine notices")
-    assert daemon.state(second)["Running"]
-
-
-def test_published_ports_outlive_the_engine_and_come_back(daemon, host_address):
-    container = daemon.run("busybox", "sh", "-c", "while true; do echo alive | nc -l -p 80; done", wait=False,
-                           host_config={"PortBindings": {"80/tcp": [{"HostPort": "7006"}]}}, ExposedPorts={"80/tcp": {}})
-
-    def ask():
-        with socket.create_connection((host_address, 7006), 5) as client:
-            return client.recv(100)
-
-    wait_for(lambda: ask() == b"alive\n", 10, "the container serves")
-    daemon.kill9()
-    wait_for(lambda: ask() == b"alive\n", 10, "it serves without the engine")
-    daemon.start()
-    wait_for(lambda: ask() == b"alive\n", 10, "and with the next one")
-    daemon.api.delete(f"/containers/{container}", force=1)
-    with pytest.raises(OSError):
-        ask()
-
-
-def test_nothing_is_left_after_the_engine(hub, scratch):
-    daemon = Daemon(ROOTLESS, scratch / "leaves", ["--registry-mirror", hub.url, "--insecure-registry", hub.address])
-    try:
-        daemon.start()
-        daemon.pull("busybox")
-        daemon.remove_containers() if daemon.run("busybox", "true") else None
-        helper = user_network(daemon)
-        assert daemon.stop() == 0
-        wait_for(lambda: not Path(f"/proc/{helper}").exists(), 5, "the user-mode network ends too")
-        assert processes_of(daemon) == []
-    finally:
-        daemon.close()
-
-
-def test_after_a_kill_without_containers_the_next_engine_starts_afresh(hub, scratch, host_address):
-    daemon = Daemon(ROOTLESS, scratch / "afresh", ["--registry-mirror", hub.url, "--insecure-registry", hub.address])
-    try:
-        daemon.start()
-        before = user_network(daemon)
-        daemon.kill9()
-        daemon.start()
-        daemon.pull("busybox")
-        assert user_network(daemon) != before
-        wait_for(lambda: not Path(f"/proc/{before}").exists(), 5, "the old one is gone")
-        with serve_once(host_address, 7007):
-            assert fetch(daemon, host_address, 7007) == "hello"
-    finally:
-        daemon.close()
-
-
-def test_containers_outlive_the_engine_and_the_next_one_finds_them(daemon):
-    container = daemon.run("busybox", "sh", "-c", "while true; do date; sleep 0.1; done", wait=False)
-    pid = daemon.state(container)["Pid"]
-    namespaces = {kind: os.readlink(f"/proc/{daemon.pid}/ns/{kind}") for kind in ("user", "net")}
-    daemon.kill9()
-    daemon.start()
-    assert daemon.state(container)["Pid"] == pid
-    assert {kind: os.readlink(f"/proc/{daemon.pid}/ns/{kind}") for kind in namespaces} == namespaces
-    assert daemon.exec(container, "echo", "still")[:2] == (0, "still\n")
-    second = daemon.run("busybox", "true")
-    assert daemon.inspect(second)["State"]["ExitCode"] == 0
+# --- places
 
 
 def test_the_default_places_are_the_users(penguin, hub):
@@ -548,59 +334,3 @@ def test_in_a_namespace_of_somebody_elses_making_it_uses_that(penguin, tmp, hub)
     finally:
         process.terminate()
         process.wait(20)
-
-
-# --- engines in containers
-
-
-def run_inside(outer, options, directory, archive):
-    """An engine in a container of `outer`, which runs a container. Returns what that prints."""
-    script = """
-      set -e
-      mkdir -p /run /tmp
-      /engine/bryod --data-root /data -H unix:///run/inner.sock >/data/log 2>&1 &
-      for i in $(seq 100); do [ -S /run/inner.sock ] && break; sleep 0.1; done
-      export BRYO_HOST=unix:///run/inner.sock
-      /engine/bryo load -q -i /images/busybox.tar || { cat /data/log; exit 1; }
-      /engine/bryo run --rm busybox sh -c 'echo inside; cat /proc/self/uid_map; ip -o addr show eth0' || { cat /data/log; exit 1; }
-      /engine/bryo info --format '{{.Driver}} {{.SecurityOptions}}'
-    """
-    binds = [f"{BIN}:/engine:ro", f"{archive.parent}:/images:ro", "inner:/data", *(f"{path}:{path}:ro" for path in ("/lib", "/lib64", "/usr/lib"))]
-    container = outer.run("busybox", "sh", "-c", script, host_config={"Binds": binds, **options})
-    return outer.state(container)["ExitCode"], outer.output(container)
-
-
-@pytest.fixture
-def archive(tmp, images):
-    directory = tmp / "images"
-    directory.mkdir()
-    file = directory / "busybox.tar"
-    file.write_bytes(images("library/busybox"))
-    file.chmod(0o644)
-    return file
-
-
-def test_an_engine_in_a_container_of_an_engine_without_root(daemon, tmp, archive):
-    code, out = run_inside(daemon, {"SecurityOpt": ["nested"]}, tmp, archive)
-    assert code == 0, out
-    assert "inside" in out and "inet 172." in out and "overlay2" in out
-
-
-def test_an_engine_in_a_container_of_a_remapped_engine(remapped, tmp, archive):
-    remapped.pull("busybox")
-    code, out = run_inside(remapped, {"SecurityOpt": ["nested"]}, tmp, archive)
-    assert code == 0, out
-    assert "inside" in out
-
-
-def test_without_the_option_it_says_what_is_missing(daemon, tmp, archive):
-    code, out = run_inside(daemon, {}, tmp, archive)
-    assert code != 0 and "CAP_SYS_ADMIN" in out
-
-
-def test_nested_without_a_map_would_be_root_of_the_host(make_daemon):
-    plain = make_daemon().start()
-    plain.pull("busybox")
-    with pytest.raises(ApiError) as refused:
-        plain.run("busybox", "true", host_config={"SecurityOpt": ["nested"]})
-    assert refused.value.status == 400 and "needs a user namespace" in str(refused.value)

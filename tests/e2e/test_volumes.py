@@ -2,10 +2,11 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
-from tests.support.rawhttp import ApiError
+from tests.support.rawhttp import Api, ApiError
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +191,25 @@ def test_a_bind_under_a_map_shows_strangers_as_nobody(remapped, make_client, tmp
     os.chmod(tmp / "roots", 0o600)
     out = docker("run", "--rm", "-v", f"{tmp}:/mnt", "busybox", "sh", "-c", "stat -c %u /mnt/roots; cat /mnt/roots 2>&1 || echo refused").out
     assert out.split()[0] == "65534" and out.endswith("refused\n")
+
+
+@pytest.mark.needs_root("it mounts")
+def test_read_only_binds_are_so_to_the_ground(docker, daemon, tmp):
+    below = tmp / "below"
+    below.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=777", "tmpfs", below], check=True)
+    api = Api(daemon.api.socket_path, "v1.47")
+    write = ["sh", "-c", "echo x > /d/below/file"]
+
+    def status(**options):
+        mount = {"Type": "bind", "Source": str(tmp), "Target": "/d", "ReadOnly": True, "BindOptions": options}
+        name = api.post("/containers/create", {"Image": "busybox", "Cmd": write, "HostConfig": {"Mounts": [mount]}})["Id"]
+        api.post(f"/containers/{name}/start")
+        return api.post(f"/containers/{name}/wait")["StatusCode"]
+
+    try:
+        assert docker.run("run", "--rm", "-v", f"{tmp}:/d:ro", "busybox", *write).status != 0
+        assert status() != 0 and status(ReadOnlyForceRecursive=True) != 0 and not (below / "file").exists()
+        assert status(ReadOnlyNonRecursive=True) == 0 and (below / "file").read_text() == "x\n"
+    finally:
+        subprocess.run(["umount", below], check=True)

@@ -6,6 +6,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.daemon import BIN
 from tests.support.waiting import wait_for
 
@@ -31,6 +33,14 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def name_of(pid):
+    """Of its program; "" when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 class Rootless:
@@ -84,3 +94,13 @@ class Rootless:
                 pass
         self.process.wait()
         wait_for(lambda: not [pid for pid in tree if alive(pid)], what="an end of the processes")
+
+
+@pytest.fixture
+def default_route():
+    """What pasta wants to find on its host."""
+    for words in ("link add outside0 type veth peer name outside1", "link set outside1 up", "address add 198.51.100.1/24 dev outside0", "link set outside0 up",
+                  "route add default via 198.51.100.2"):
+        subprocess.run(["ip", *words.split()], check=True)
+    yield
+    subprocess.run(["ip", "link", "delete", "outside0"], check=True)

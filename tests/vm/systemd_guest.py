@@ -127,7 +127,7 @@ def payload_disk(work, arguments, cases, add):
     (root / "run").write_text(RUN.format(arguments=arguments, cases=cases))
     if add:
         add(root)
-    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "payload.ext4", "384M"], check=True, capture_output=True)
+    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "payload.ext4", "768M"], check=True, capture_output=True)
     return work / "payload.ext4"
 
 

@@ -16,6 +16,10 @@ from tests.vm import guest, systemd_guest
 pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.bryo_only]
 
 PROGRAMS = ["bryod", "bryo-monitor", "bryo-init", "bryo-usernet", "bryo"]
+# Debian's Docker, to run in a container.
+DOCKER = ["dockerd", "docker", "docker-proxy", "containerd", "containerd-shim-runc-v2", "runc", "iptables", "ip6tables"]
+XTABLES = Path("/usr/lib/x86_64-linux-gnu/xtables")
+NETFILTER = ["nft_socket", "nft_compat", "xt_tcpudp", "xt_conntrack", "xt_addrtype", "xt_MASQUERADE", "xt_nat"]
 
 
 def cases():
@@ -24,6 +28,23 @@ def cases():
         for part in ast.parse(file.read_text()).body:
             if isinstance(part, ast.FunctionDef) and part.name.startswith("test_"):
                 yield f"{file.stem}::{part.name}"
+
+
+def add_libraries(root, program):
+    for library in guest.libraries(program):
+        shutil.copy(library, root / "lib")
+
+
+def add_docker(root):
+    """Into docker/, when it is installed here."""
+    found = {name: shutil.which(name, path="/usr/sbin:/usr/bin") for name in DOCKER}
+    if None in found.values():
+        return
+    (root / "docker").mkdir()
+    for name, program in found.items():
+        shutil.copy(program, root / "docker" / name)
+        add_libraries(root, program)
+    shutil.copytree(XTABLES, root / "docker/xtables")
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +58,13 @@ def results(images):
             if not (guest.BIN / program).exists():
                 continue
             shutil.copy(guest.BIN / program, root / "bin")
-            for library in guest.libraries(guest.BIN / program):
-                shutil.copy(library, root / "lib")
+            add_libraries(root, guest.BIN / program)
         shutil.copytree(REPO / "packaging/systemd", root / "units")
+        add_docker(root)
         (root / "busybox.tar").write_bytes(images("library/busybox"))
 
     try:
-        return systemd_guest.run(cases="rootless", add=add, memory=1536, modules=[*guest.MODULES, "nft_socket"], timeout=1500)
+        return systemd_guest.run(cases="rootless", add=add, memory=1536, modules=[*guest.MODULES, *NETFILTER], timeout=1500)
     except systemd_guest.Missing as reason:
         pytest.skip(f"no virtual machine: {reason}")
 

@@ -17,8 +17,9 @@
 #include "kernel/files.hpp"
 #include "kernel/paths.hpp"
 #include "kernel/private_directory.hpp"
-#include "kernel/sockets.hpp"
+#include "kernel/start_program.hpp"
 #include "kernel/user_namespace.hpp"
+#include "rootless/network_guard.hpp"
 #include "rootless/user_namespace.hpp"
 
 namespace bryo::daemon {
@@ -27,19 +28,6 @@ namespace {
 constexpr const char* kOwnNetwork = "/proc/self/ns/net";
 constexpr const char* kOwnMounts = "/proc/self/ns/mnt";
 constexpr std::chrono::milliseconds kRestartPause{200};
-
-// A process in the namespaces of the engine before us: any monitor. -1: there is none.
-pid_t survivor(const std::string& exec_root) {
-  const std::string containers = exec_root + "/containers";
-  if (!kernel::try_stat_at(AT_FDCWD, containers)) return -1;
-  const UniqueFd directory = kernel::open_at(AT_FDCWD, containers, O_RDONLY | O_DIRECTORY);
-  for (const auto& entry : kernel::read_directory(directory.get())) {
-    const UniqueFd container = kernel::open_at(directory.get(), entry.name, O_PATH | O_DIRECTORY);
-    const pid_t pid = kernel::unix_socket_owner(container.get(), "control.sock");
-    if (pid > 0) return pid;
-  }
-  return -1;
-}
 
 ids::User own_account() {
   const ids::NssAccounts accounts;
@@ -56,7 +44,7 @@ ids::User own_account() {
 // The user's supplementary groups stay: a container may ask for them (--group-add keep-groups), and without them the
 // engine could not read what the user can.
 void become_namespace_root(const std::string& exec_root, const std::vector<std::string>& arguments) {
-  const pid_t other = survivor(exec_root);
+  const pid_t other = rootless::survivor(exec_root);
   if (other > 0) {
     log::info("Joining the namespaces of containers that run already (process {})", other);
     kernel::join_user_and_mount_namespace(other, true);
@@ -89,7 +77,7 @@ RootlessHome::~RootlessHome() {
   ::eventfd_write(stopping_.get(), 1);
   watcher_.join();
   // Without containers nobody needs the way out, nor could the next bryod find this namespace again.
-  if (network_ && survivor(exec_root_) < 0) network_->stop();
+  if (network_ && rootless::survivor(exec_root_) < 0) network_->stop();
 }
 
 void RootlessHome::connect() {
@@ -98,6 +86,7 @@ void RootlessHome::connect() {
   netns_ = std::move(kept.fd);
   options_.state_directory = exec_root_ + "/network";
   kernel::make_private_directory(options_.state_directory);
+  rootless::announce_engine(options_.state_directory);
   try {
     network_ = rootless::UserNetwork::adopt(options_.state_directory);
     if (network_ && kept.fresh) {
@@ -105,6 +94,7 @@ void RootlessHome::connect() {
       network_.reset();
     }
     if (!network_) network_ = rootless::UserNetwork::start(options_, netns_.get(), *facts_.outside);
+    start_guard();
   } catch (const Error& error) {
     log::warning("Containers reach each other, but nothing outside: {}", error.message());
     return;
@@ -113,9 +103,32 @@ void RootlessHome::connect() {
   facts_.host_address = network_->facts().host_address;
 }
 
+void RootlessHome::start_guard() {
+  if (network_->facts().driver == rootless::NetworkDriver::builtin) return;
+  kernel::ProgramStart guard;
+  guard.path = kernel::own_program_directory() + "/bryo-usernet";
+  guard.arguments = rootless::guard_arguments(exec_root_, options_.state_directory);
+  // Outside: it may not hold the namespace either.
+  facts_.outside->run([&] { guard_ = kernel::start_program(guard).process; });
+}
+
+// It ends by itself where the one of an earlier engine is still there; when it was killed there is another.
+void RootlessHome::look_after_guard() {
+  constexpr int kBySignal = 128;
+  const int status = kernel::reap_status(guard_.get());
+  guard_.reset();
+  if (status == 0) return;
+  log::warning("The guard of the user-mode network ended with status {}", status);
+  try {
+    if (status > kBySignal) start_guard();
+  } catch (const Error& error) {
+    log::error("The guard of the user-mode network cannot be started: {}", error.message());
+  }
+}
+
 void RootlessHome::watch(const std::stop_token& stop) {
   while (true) {
-    std::array<pollfd, 2> wanted{{{stopping_.get(), POLLIN, 0}, {-1, POLLIN, 0}}};
+    std::array<pollfd, 3> wanted{{{stopping_.get(), POLLIN, 0}, {-1, POLLIN, 0}, {guard_.get(), POLLIN, 0}}};
     {
       const std::lock_guard lock(mutex_);
       if (!network_) return;
@@ -124,6 +137,8 @@ void RootlessHome::watch(const std::stop_token& stop) {
     if (::poll(wanted.data(), wanted.size(), -1) < 0) continue;
     const std::lock_guard lock(mutex_);
     if (!network_ || stop.stop_requested()) return;
+    if (wanted[2].revents != 0) look_after_guard();
+    if (wanted[1].revents == 0) continue;
     try {
       network_ = rootless::UserNetwork::start(options_, netns_.get(), *facts_.outside);
       log::warning("The user-mode network's process ended, and has been started again: open connections are lost");

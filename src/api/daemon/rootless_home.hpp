@@ -34,6 +34,8 @@ class RootlessHome {
 
  private:
   void connect();
+  void start_guard();
+  void look_after_guard();
   void watch(const std::stop_token& stop);
 
   const std::string exec_root_;
@@ -41,6 +43,7 @@ class RootlessHome {
   engine::Rootless facts_;
   std::mutex mutex_;
   std::optional<rootless::UserNetwork> network_;  // guarded by mutex_
+  UniqueFd guard_;  // pidfd of what ends the network's process when nobody is left (network_guard.hpp)
   UniqueFd netns_;
   UniqueFd stopping_;     // eventfd(2): wakes the watcher
   std::jthread watcher_;  // starts the network's process again when it ends

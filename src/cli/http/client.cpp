@@ -47,7 +47,7 @@ std::string daemon_message(const std::string& body) {
   return std::string(trim(body));
 }
 
-// Minor of "1.43"; nullopt for anything else.
+// Minor of "1.47"; nullopt for anything else.
 std::optional<int> parse_version(std::string_view text) {
   if (!text.starts_with("1.")) return std::nullopt;
   return parse_integer<int>(text.substr(2));

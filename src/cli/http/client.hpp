@@ -50,7 +50,7 @@ struct Pending {
   std::unique_ptr<Connection> connection;
 };
 
-inline constexpr int kNewestMinor = 43;  // API 1.43
+inline constexpr int kNewestMinor = 47;  // API 1.47
 inline constexpr int kOldestMinor = 24;
 
 class Client {
@@ -63,7 +63,7 @@ class Client {
   };
   explicit Client(Config config) : config_(std::move(config)) {}
 
-  // Minor of the version spoken with the daemon: 43 for 1.43.
+  // Minor of the version spoken with the daemon: 47 for 1.47.
   int minor();
   // Throws Error{unsupported} `"--x" requires API version 1.42, but the Docker daemon API version is 1.41`.
   void require(int minor_needed, std::string_view what);

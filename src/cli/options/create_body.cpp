@@ -136,7 +136,8 @@ void add_security(const Arguments& arguments, Object& host) {
   for (const std::string& text : arguments.texts("security-opt")) {
     auto parts = split_once(text, '=');
     if (!parts) parts = split_once(text, ':');
-    if (!parts && text != "no-new-privileges") refuse(fmt::format("Invalid --security-opt: \"{}\"", printable(text)));
+    if (!parts && text != "no-new-privileges" && text != "nested")
+      refuse(fmt::format("Invalid --security-opt: \"{}\"", printable(text)));
     if (text == "systempaths=unconfined") {
       host["MaskedPaths"] = Array();
       host["ReadonlyPaths"] = Array();

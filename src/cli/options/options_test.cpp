@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -81,12 +82,12 @@ struct Outcome {
   std::string error;
 };
 
-Outcome create(const std::vector<std::string>& line) {
+Outcome create(const std::vector<std::string>& line, int api_minor = 47) {
   const OptionTable tables[] = {kCreateOptions};
   Outcome out;
   try {
     const Arguments arguments = Arguments::parse(tables, line, false);
-    const CreateRequest request = build_create_request(arguments, false, 43);
+    const CreateRequest request = build_create_request(arguments, false, api_minor);
     out.body = replace_directory(compact_json(normal(request.body)));
     out.query = request.name.empty() ? "" : "name=" + request.name;
     if (!request.platform.empty()) out.query += "platform=" + request.platform;
@@ -107,6 +108,15 @@ class Recorded : public testing::Test {
     ::unsetenv("NOT_SET_ANYWHERE");
   }
 };
+
+// As client 28.2 does it with a daemon of API 1.43.
+TEST(OlderDaemons, HaveOneMacAddressAndNoStartInterval) {
+  const Outcome mac = create({"--mac-address", "92:d0:c6:0a:29:33", "busybox"}, 43);
+  EXPECT_THAT(mac.body, testing::HasSubstr(R"("MacAddress":"92:d0:c6:0a:29:33")"));
+  EXPECT_THAT(mac.body, testing::Not(testing::HasSubstr("EndpointsConfig")));
+  EXPECT_EQ(create({"--health-start-interval", "2s", "--health-cmd", "x", "busybox"}, 43).error,
+            "\"--health-start-interval\" requires API version 1.44, but the Docker daemon API version is 1.43");
+}
 
 // testdata/create_bodies.json: what a stock docker client sent for each line of command_lines.txt.
 TEST_F(Recorded, CreateSendsWhatDockerSends) {

@@ -1,4 +1,4 @@
-// What a container runs: Docker's ContainerConfig (Engine API v1.43, "Config" of create and inspect; the image's own
+// What a container runs: Docker's ContainerConfig (Engine API v1.47, "Config" of create and inspect; the image's own
 // configuration has the same shape). Field names are the API's.
 #pragma once
 

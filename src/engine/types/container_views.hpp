@@ -1,4 +1,4 @@
-// What the engine answers about containers and execs. Field names are the API's (v1.43); api/ adapts older versions.
+// What the engine answers about containers and execs. Field names are the API's (v1.47); api/ adapts older versions.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +94,7 @@ struct PortSummary {
 
 struct SummaryHostConfig {
   std::string network_mode;
+  Labels annotations;
 };
 
 struct SummaryNetworks {
@@ -245,7 +246,8 @@ struct Fields<engine::PortSummary> {
 template <>
 struct Fields<engine::SummaryHostConfig> {
   using T = engine::SummaryHostConfig;
-  static constexpr auto list = std::tuple{field("NetworkMode", &T::network_mode, omit_empty)};
+  static constexpr auto list =
+      std::tuple{field("NetworkMode", &T::network_mode, omit_empty), field("Annotations", &T::annotations, omit_empty)};
 };
 
 template <>

@@ -1,4 +1,4 @@
-// How a container meets its host: Docker's HostConfig (Engine API v1.43). Field names are the API's.
+// How a container meets its host: Docker's HostConfig (Engine API v1.47). Field names are the API's.
 #pragma once
 
 #include <array>
@@ -54,6 +54,9 @@ struct BindOptions {
   std::string propagation;
   bool non_recursive = false;
   bool create_mountpoint = false;
+  // A read-only bind is so with all that is mounted below it; unless the first is set, and for sure with the second.
+  bool read_only_non_recursive = false;
+  bool read_only_force_recursive = false;
 };
 
 struct VolumeDriverConfig {
@@ -71,6 +74,7 @@ struct VolumeOptions {
 struct TmpfsOptions {
   std::int64_t size_bytes = 0;
   std::uint32_t mode = 0;
+  std::vector<std::vector<std::string>> options;  // {"noexec"}, {"nr_inodes", "4k"}
 };
 
 // One --mount.

@@ -54,7 +54,9 @@ struct Fields<engine::BindOptions> {
   using T = engine::BindOptions;
   static constexpr auto list = std::tuple{field("Propagation", &T::propagation, omit_empty),
                                           field("NonRecursive", &T::non_recursive, omit_empty),
-                                          field("CreateMountpoint", &T::create_mountpoint, omit_empty)};
+                                          field("CreateMountpoint", &T::create_mountpoint, omit_empty),
+                                          field("ReadOnlyNonRecursive", &T::read_only_non_recursive, omit_empty),
+                                          field("ReadOnlyForceRecursive", &T::read_only_force_recursive, omit_empty)};
 };
 
 template <>
@@ -76,7 +78,8 @@ template <>
 struct Fields<engine::TmpfsOptions> {
   using T = engine::TmpfsOptions;
   static constexpr auto list =
-      std::tuple{field("SizeBytes", &T::size_bytes, omit_empty), field("Mode", &T::mode, omit_empty)};
+      std::tuple{field("SizeBytes", &T::size_bytes, omit_empty), field("Mode", &T::mode, omit_empty),
+                 field("Options", &T::options, omit_empty)};
 };
 
 template <>

@@ -1,4 +1,4 @@
-// A container's place in its networks, as create, connect and inspect speak of it (Engine API v1.43).
+// A container's place in its networks, as create, connect and inspect speak of it (Engine API v1.47).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct EndpointSettings {
   int global_ipv6_prefix_len = 0;
   std::string mac_address;
   std::optional<Labels> driver_opts;
+  std::optional<std::vector<std::string>> dns_names;  // of user-defined networks
 };
 using EndpointsConfig = std::map<std::string, EndpointSettings>;  // network name →
 
@@ -86,7 +87,8 @@ struct Fields<engine::EndpointSettings> {
                                           field("GlobalIPv6Address", &T::global_ipv6_address),
                                           field("GlobalIPv6PrefixLen", &T::global_ipv6_prefix_len),
                                           field("MacAddress", &T::mac_address),
-                                          field("DriverOpts", &T::driver_opts)};
+                                          field("DriverOpts", &T::driver_opts),
+                                          field("DNSNames", &T::dns_names)};
 };
 
 template <>

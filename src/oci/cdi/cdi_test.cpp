@@ -209,5 +209,17 @@ TEST_F(CdiRegistry, ConflictsAndWrongFilesAreSaidWhenADeviceIsMissing) {
   EXPECT_THAT(why, HasSubstr(root_ + "/low/pipe.json: not a file"));
 }
 
+// Hooks are run with the engine's rights.
+TEST_F(CdiRegistry, WhatEverybodyMayWriteIsNotRead) {
+  write("low/a.json", file("0.3.0", "v/c", kDevice));
+  ::chmod((root_ + "/low/a.json").c_str(), 0646);
+  EXPECT_THAT(scan().problems(), ElementsAre(HasSubstr("/low/a.json: everybody may write it")));
+  EXPECT_THAT(scan().names(), IsEmpty());
+  ::chmod((root_ + "/low/a.json").c_str(), 0644);
+  EXPECT_THAT(scan().names(), ElementsAre("v/c=one"));
+  ::chmod((root_ + "/low").c_str(), 01777);
+  EXPECT_THAT(scan().problems(), ElementsAre(HasSubstr("/low: everybody may write it")));
+}
+
 }  // namespace
 }  // namespace bryo::oci::cdi

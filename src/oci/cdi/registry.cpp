@@ -29,9 +29,17 @@ std::vector<std::string> file_names(const UniqueFd& directory) {
   return names;
 }
 
+// Its hooks are run with the engine's rights. Whose it is says nothing: without root, the machine's root is nobody.
+void refuse_what_everybody_writes(const struct stat& info) {
+  if ((info.st_mode & S_IWOTH) != 0)
+    fail(ErrorKind::invalid_argument, "everybody may write it: take that away (chmod o-w)");
+}
+
 std::string read_text(const UniqueFd& directory, const std::string& name) {
   const UniqueFd file = kernel::open_at(directory.get(), name, O_RDONLY | O_NONBLOCK);
-  if (!S_ISREG(kernel::stat_fd(file.get()).st_mode)) fail(ErrorKind::invalid_argument, "not a file");
+  const struct stat info = kernel::stat_fd(file.get());
+  if (!S_ISREG(info.st_mode)) fail(ErrorKind::invalid_argument, "not a file");
+  refuse_what_everybody_writes(info);
   return kernel::read_file(file.get(), kMaxFile);
 }
 
@@ -44,6 +52,7 @@ Registry Registry::scan(std::span<const std::string> directories) {
     try {
       if (!kernel::try_stat_at(AT_FDCWD, directory)) continue;
       const UniqueFd opened = kernel::open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+      refuse_what_everybody_writes(kernel::stat_fd(opened.get()));
       for (const std::string& name : file_names(opened)) {
         const std::string path = directory + "/" + name;
         try {

@@ -32,13 +32,6 @@ std::string state_json(const ContainerState& state, const oci::RuntimeSpec& spec
   return json::serialize(json::encode(view_of(state, spec, status)));
 }
 
-bool has_create_hooks(const oci::RuntimeSpec& spec) {
-  if (!spec.hooks) return false;
-  const oci::Hooks& hooks = *spec.hooks;
-  return !hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty() ||
-         !hooks.start_container.empty();
-}
-
 void remove_resctrl_of(const oci::RuntimeSpec& spec, const std::string& id) {
   if (!spec.linux_ || !spec.linux_->intel_rdt) return;
   for (const std::string& path : resctrl_leftovers(spec, kernel::find_resctrl(), id)) kernel::remove_resctrl(path);
@@ -47,9 +40,9 @@ void remove_resctrl_of(const oci::RuntimeSpec& spec, const std::string& id) {
 // What is left to do once its processes and cgroups are gone.
 void finish(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec) {
   remove_resctrl_of(spec, state.id);
-  if (!spec.hooks || spec.hooks->poststop.empty()) return;
-  for (const std::string& failure :
-       try_hooks(spec.hooks->poststop, state_json(state, spec, Status::stopped), "poststop"))
+  const HookSet hooks = hooks_of(spec);
+  if (hooks.poststop.empty()) return;
+  for (const std::string& failure : try_hooks(hooks.poststop, "poststop", state_json(state, spec, Status::stopped)))
     log_warning(context.options, failure);
 }
 
@@ -77,7 +70,7 @@ BundleSpec load_bundle(const std::string& bundle) {
   const std::string& path = out.spec.root->path;
   out.rootfs = path.starts_with('/') ? path : out.bundle + "/" + path;
   if (complete_mappings(out.spec)) out.text.clear();
-  check_hooks(out.spec);
+  out.hooks = hooks_of(out.spec);
   return out;
 }
 
@@ -321,8 +314,8 @@ void NewContainer::run_create_hooks() {
   if (!hooks_) return;
   container_->wait_mounted();
   const std::string text = state_json(state_, bundle_.spec, Status::creating);
-  run_hooks(bundle_.spec.hooks->prestart, text, "prestart");
-  run_hooks(bundle_.spec.hooks->create_runtime, text, "createRuntime");
+  run_hooks(bundle_.hooks.prestart, "prestart", text);
+  run_hooks(bundle_.hooks.create_runtime, "createRuntime", text);
   // In the container its first process has another number.
   ContainerState inside = state_;
   inside.pid = kernel::innermost_pid(state_.pid);
@@ -351,7 +344,7 @@ void NewContainer::launch(bool wait_for_start_command) {
   }
   // Whoever wants to hear of the process or of its terminal hears of it before the program runs.
   inputs.gate_open = !wait_for_start_command && request_.pid_file.empty() && request_.console_socket.empty();
-  if (has_create_hooks(bundle_.spec)) inputs.hooks = &hooks_.emplace(*bundle_.spec.hooks, bundle_.rootfs).launch();
+  if (bundle_.hooks.before_start()) inputs.hooks = &hooks_.emplace(bundle_.hooks, bundle_.rootfs).launch();
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
   UniqueFd network;
   if (network_) network = network_->take();
@@ -391,10 +384,11 @@ void NewContainer::start() {
 }
 
 void run_poststart_hooks(const Context& context, const ContainerState& state, const oci::RuntimeSpec& spec) {
-  if (!spec.hooks || spec.hooks->poststart.empty()) return;
+  const HookSet hooks = hooks_of(spec);
+  if (hooks.poststart.empty()) return;
   const std::string text = state_json(state, spec, Status::running);
   // The container lives on whatever they say (runtime spec 1.2, lifecycle, step 9).
-  for (const std::string& failure : try_hooks(spec.hooks->poststart, text, "poststart"))
+  for (const std::string& failure : try_hooks(hooks.poststart, "poststart", text))
     log_warning(context.options, failure);
 }
 

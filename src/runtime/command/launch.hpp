@@ -9,9 +9,9 @@
 #include "kernel/netns_maker.hpp"
 #include "kernel/systemd_manager.hpp"
 #include "runtime/command/context.hpp"
-#include "runtime/command/hooks.hpp"
 #include "runtime/command/systemd_properties.hpp"
 #include "runtime/container.hpp"
+#include "runtime/hook_program.hpp"
 #include "runtime/make_plan.hpp"
 
 namespace bryo::runtime::command {
@@ -20,6 +20,7 @@ struct BundleSpec {
   std::string bundle;  // absolute
   std::string rootfs;  // absolute
   oci::RuntimeSpec spec;
+  HookSet hooks;
   std::string text;  // what `spec` was read from; empty when it has been completed since
 };
 BundleSpec load_bundle(const std::string& bundle);

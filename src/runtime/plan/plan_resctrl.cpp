@@ -10,7 +10,8 @@ void add_line(std::vector<std::string>& lines, const std::string& line, std::str
   if (line.empty()) return;
   checked_text(line, field);
   if (!line.starts_with(prefix) || line.find('\n') != std::string::npos)
-    fail(ErrorKind::invalid_argument, "{}: \"{}\" is not one line that begins with {}", field, printable(line), prefix);
+    fail(ErrorKind::invalid_argument, "{}: \"{}\" is not one line{}{}", field, printable(line),
+         prefix.empty() ? "" : " that begins with ", prefix);
   lines.push_back(line);
 }
 
@@ -19,6 +20,8 @@ void check_name(const std::string& name) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
     fail(ErrorKind::invalid_argument, "linux.intelRdt.closID: \"{}\" is no name of a class", printable(name));
 }
+
+bool is_monitored(const oci::LinuxIntelRdt& rdt) { return rdt.enable_cmt || rdt.enable_mbm || rdt.enable_monitoring; }
 
 }  // namespace
 
@@ -30,6 +33,7 @@ void plan_resctrl(PlanBuilder& builder) {
   ResctrlPlan plan;
   add_line(plan.schemata, rdt.l3_cache_schema, "L3", "linux.intelRdt.l3CacheSchema");
   add_line(plan.schemata, rdt.mem_bw_schema, "MB:", "linux.intelRdt.memBwSchema");
+  for (const std::string& line : rdt.schemata) add_line(plan.schemata, line, "", "linux.intelRdt.schemata");
   const std::string& own = builder.options.container_id;
   // "/" is the class that everything is in by default.
   plan.path = builder.facts.resctrl;
@@ -39,7 +43,7 @@ void plan_resctrl(PlanBuilder& builder) {
     plan.path += "/" + name;
   }
   plan.may_make = rdt.clos_id.empty() || (rdt.clos_id != "/" && !plan.schemata.empty());
-  if (rdt.enable_cmt || rdt.enable_mbm) plan.monitor = own;
+  if (is_monitored(rdt)) plan.monitor = own;
   builder.plan.resctrl = std::move(plan);
 }
 
@@ -49,7 +53,7 @@ std::vector<std::string> resctrl_leftovers(const oci::RuntimeSpec& spec, const s
   const oci::LinuxIntelRdt& rdt = *spec.linux_->intel_rdt;
   // A class of its own goes with what is in it; of a named one only the monitoring group is the container's.
   if (rdt.clos_id.empty()) return {resctrl + "/" + container_id};
-  if (!rdt.enable_cmt && !rdt.enable_mbm) return {};
+  if (!is_monitored(rdt)) return {};
   return {resctrl + (rdt.clos_id == "/" ? "" : "/" + rdt.clos_id) + "/mon_groups/" + container_id};
 }
 

@@ -94,6 +94,8 @@ def installed():
     for library in (PAYLOAD / "lib").iterdir():
         if not (LIBRARIES / library.name).exists():
             shutil.copy(library, LIBRARIES)
+    for part in (PAYLOAD / "docker").glob("*"):
+        os.symlink(part, LIBRARIES / "xtables" if part.is_dir() else Path("/usr/sbin", part.name))
     shutil.copy(PAYLOAD / "units/bryo@.service", "/etc/systemd/system")
     shutil.copy(PAYLOAD / "units/user/bryo.service", "/etc/systemd/user")
     # What udev does elsewhere.

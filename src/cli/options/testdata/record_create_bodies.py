@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 
-API = sys.argv[2] if len(sys.argv) > 2 else "1.43"
+API = sys.argv[2] if len(sys.argv) > 2 else "1.47"
 recorded = []
 
 

@@ -42,7 +42,7 @@ def test_pull_by_digest(docker, hub):
     digest = hub.request("HEAD", "/v2/library/busybox/manifests/latest", {"Accept": "application/vnd.docker.distribution.manifest.v2+json"})[1]["Docker-Content-Digest"]
     docker("pull", f"busybox@{digest}")
     assert docker("run", "--rm", f"busybox@{digest}", "echo", "pinned").out == "pinned\n"
-    assert digest in docker("images", "--digests", "busybox").out
+    assert digest in docker("images", "--all", "--digests", "busybox").out
 
 
 def test_pull_quiet_prints_the_name(docker):

@@ -1,11 +1,10 @@
 #include "api/compat.hpp"
 
 #include "base/strings.hpp"
+#include "base/time.hpp"
 
 namespace bryo::api {
 namespace {
-
-constexpr const char* kNever = "0001-01-01T00:00:00Z";  // an image that does not say when it was made
 
 bool older(ApiVersion version, unsigned minor) { return version < ApiVersion{1, minor}; }
 
@@ -17,9 +16,11 @@ bool is_empty_array(const json::Value* value) {
 void adapt_size(json::Value& image, ApiVersion version) {
   auto* object = image.if_object();
   if (object == nullptr) return;
-  if (!older(version, 44)) object->erase("VirtualSize");
-  if (!older(version, 44) || object->contains("VirtualSize")) return;
-  if (const json::Value* size = object->if_contains("Size")) object->emplace("VirtualSize", json::Value(*size));
+  if (!older(version, 44)) {
+    object->erase("VirtualSize");
+  } else if (const json::Value* size = object->if_contains("Size")) {
+    object->emplace("VirtualSize", json::Value(*size));  // where it is not there already
+  }
 }
 
 // "name=seccomp,profile=builtin" → "seccomp".
@@ -126,7 +127,7 @@ void adapt_image_inspect(json::Value& image, ApiVersion version) {
   if (object == nullptr) return;
   if (json::Value* created = object->if_contains("Created"); created != nullptr && *created == json::Value("")) {
     if (older(version, 44))
-      *created = kNever;
+      *created = json::encode(kZeroTime);
     else
       object->erase("Created");
   }

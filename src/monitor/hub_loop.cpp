@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -15,6 +14,7 @@
 
 #include "base/error.hpp"
 #include "kernel/cgroup_moves.hpp"
+#include "kernel/spawn_settings.hpp"
 #include "monitor/protocol.hpp"
 
 namespace bryo::monitor {
@@ -22,47 +22,17 @@ namespace {
 
 constexpr std::chrono::seconds kGonePatience{15};
 
-// posix_spawn's settings: a session of its own (Ctrl-C for bryod is not for containers), no signal blocked or ignored,
-// nothing of bryod's streams.
-class SpawnSettings {
- public:
-  explicit SpawnSettings(int control) {
-    ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDWR, 0);
-    ::posix_spawn_file_actions_adddup2(&actions_, 0, 1);
-    ::posix_spawn_file_actions_adddup2(&actions_, 0, 2);
-    ::posix_spawn_file_actions_adddup2(&actions_, control, kControlDescriptor);
-    sigset_t set;
-    ::sigemptyset(&set);
-    ::posix_spawnattr_setsigmask(&attributes_, &set);
-    ::sigfillset(&set);
-    ::posix_spawnattr_setsigdefault(&attributes_, &set);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&actions_);
-    ::posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-
-  pid_t spawn(const std::string& program, std::vector<char*> arguments) const {
-    arguments.push_back(nullptr);
-    // malloc(3) hoards freed pieces for each thread, which malloc_trim(3) cannot give back: of what a monitor needs to
-    // start a container, half would stay. Tunables are read from the environment only, before main.
-    static char tunables[] = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
-    char* environment[] = {tunables, nullptr};
-    pid_t pid = 0;
-    const int number = ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(), environment);
-    if (number != 0) throw Error::from_errno(number, "start bryo-monitor");
-    return pid;
-  }
-
- private:
-  posix_spawn_file_actions_t actions_;
-  posix_spawnattr_t attributes_;
-};
+// A session of its own (Ctrl-C for bryod is not for containers), and nothing of bryod's streams.
+pid_t spawn_monitor(const std::string& program, int control, std::vector<char*> arguments) {
+  kernel::SpawnSettings settings(kernel::SpawnSettings::Place::own_session);
+  settings.give_null().give(control, kControlDescriptor);
+  arguments.push_back(nullptr);
+  // malloc(3) hoards freed pieces for each thread, which malloc_trim(3) cannot give back: of what a monitor needs to
+  // start a container, half would stay. Tunables are read from the environment only, before main.
+  static char tunables[] = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
+  char* environment[] = {tunables, nullptr};
+  return settings.spawn(program, arguments.data(), environment, "start bryo-monitor");
+}
 
 }  // namespace
 
@@ -94,13 +64,9 @@ MonitorHub::Loop::~Loop() {
 }
 
 void MonitorHub::Loop::start_program(std::string name, std::string container_id, UniqueFd control) {
-  // Above the numbers that the file actions write to.
-  const UniqueFd high(::fcntl(control.get(), F_DUPFD_CLOEXEC, 10));
-  if (!high) fail_errno("copy the control descriptor");
-  const SpawnSettings settings(high.get());
   // The descriptor itself is gone in the new program (close-on-exec), its file is what runs.
-  const pid_t pid =
-      settings.spawn(fmt::format("/proc/self/fd/{}", program_.descriptor()), {name.data(), container_id.data()});
+  const pid_t pid = spawn_monitor(fmt::format("/proc/self/fd/{}", program_.descriptor()), control.get(),
+                                  {name.data(), container_id.data()});
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process) fail_errno("pidfd_open of the monitor {}", pid);
   const std::lock_guard lock(mutex_);

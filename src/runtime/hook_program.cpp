@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/spawn_settings.hpp"
 
 namespace bryo::runtime {
 namespace {
@@ -23,7 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kKeptOutput = 512;
 constexpr int kReadsOfAPipe = 16;  // of 64 KiB
-constexpr int kFirstCopy = 10;     // above the numbers that the file actions write to
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -32,52 +31,13 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
-UniqueFd high_copy(int fd) {
-  UniqueFd copy(raw::duplicate(fd, kFirstCopy));
-  if (!copy) throw Error::from_errno(-copy.get(), "copy a descriptor for a hook");
-  return copy;
+// A group of its own, so that what it has started is ended with it.
+pid_t spawn(const HookProgram& hook, int input, int output) {
+  kernel::SpawnSettings settings(kernel::SpawnSettings::Place::own_group);
+  settings.give(input, 0).give(output, 1).give(output, 2).close_from(3).go_to("/");
+  return settings.spawn(hook.path, pointers(hook.arguments).data(), pointers(hook.environment).data(),
+                        fmt::format("run hook {}", printable(hook.path)));
 }
-
-// A group of its own, so that what it has started is ended with it; no signal blocked or ignored.
-class SpawnSettings {
- public:
-  SpawnSettings(int input, int output) : input_(high_copy(input)), output_(high_copy(output)) {
-    ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_adddup2(&actions_, input_.get(), 0);
-    for (const int number : {1, 2}) ::posix_spawn_file_actions_adddup2(&actions_, output_.get(), number);
-    ::posix_spawn_file_actions_addclosefrom_np(&actions_, 3);
-    ::posix_spawn_file_actions_addchdir_np(&actions_, "/");
-    sigset_t set;
-    ::sigemptyset(&set);
-    ::posix_spawnattr_setsigmask(&attributes_, &set);
-    ::sigfillset(&set);
-    ::posix_spawnattr_setsigdefault(&attributes_, &set);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&actions_);
-    ::posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-
-  pid_t spawn(const HookProgram& hook) const {
-    const auto arguments = pointers(hook.arguments);
-    const auto environment = pointers(hook.environment);
-    pid_t pid = -1;
-    const int number =
-        ::posix_spawn(&pid, hook.path.c_str(), &actions_, &attributes_, arguments.data(), environment.data());
-    if (number != 0) throw Error::from_errno(number, fmt::format("run hook {}", printable(hook.path)));
-    return pid;
-  }
-
- private:
-  UniqueFd input_;
-  UniqueFd output_;
-  posix_spawn_file_actions_t actions_ = {};
-  posix_spawnattr_t attributes_ = {};
-};
 
 void set_oom_score(pid_t pid, int score) try {
   const UniqueFd file = kernel::open_trusted(fmt::format("/proc/{}/oom_score_adj", pid), O_WRONLY);
@@ -153,7 +113,7 @@ RunningHook::RunningHook(const HookProgram& hook, const char* kind, const std::s
   output_.reset(ends[0]);
   const UniqueFd written(ends[1]);
   if (::fcntl(output_.get(), F_SETFL, O_NONBLOCK) < 0) fail_errno("fcntl of a pipe");
-  pid_ = SpawnSettings(input.get(), written.get()).spawn(hook);
+  pid_ = spawn(hook, input.get(), written.get());
   pidfd_.reset(raw::pidfd_open(pid_));
   if (!pidfd_) {
     kill();

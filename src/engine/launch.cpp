@@ -195,14 +195,29 @@ void Launcher::write_file(const Record& record, std::string_view name, std::stri
     kernel::change_owner(file.get(), ids::value(record.maps.root_uid()), ids::value(record.maps.root_gid()));
 }
 
+// A container in another's network has that one's names, one in the host's network the host's.
+Launcher::HostNames Launcher::names_of(const Record& record) const {
+  if (shares_network(record)) {
+    const auto other =
+        s_.containers.find(std::string_view(record.host_config.network_mode).substr(kContainerPrefix.size()));
+    Record theirs;
+    {
+      std::lock_guard lock(other->mutex);
+      theirs = other->record;
+    }
+    return names_of(theirs);
+  }
+  const std::string& hostname = record.config.hostname;
+  return {hostname.empty() ? kernel::host_name() : hostname, record.config.domainname};
+}
+
 void Launcher::write_files(const Record& record, const Network& network) {
   if (shares_network(record)) return;
   const bool host_network = record.host_config.network_mode == "host";
-  std::string hostname = record.config.hostname;
-  if (hostname.empty()) hostname = kernel::host_name();
+  const auto [hostname, domainname] = names_of(record);
   network::HostsFile hosts;
   hosts.hostname = hostname;
-  hosts.domainname = record.config.domainname;
+  hosts.domainname = domainname;
   for (const auto& endpoint : network.endpoints) {
     if (!endpoint.ip_address.empty()) hosts.addresses.push_back(endpoint.ip_address);
     if (!endpoint.ipv6_address.empty()) hosts.addresses.push_back(endpoint.ipv6_address);
@@ -269,6 +284,9 @@ SpecInputs Launcher::spec_inputs(const Record& record, bool bypass) {
   inputs.user = record.user.value_or(ResolvedUser{});
   inputs.joined = joined_namespaces(record);
   inputs.files = files_of(record);
+  const auto [hostname, domainname] = names_of(record);
+  inputs.hostname = hostname;
+  inputs.domainname = domainname;
   inputs.cgroup_path = cgroup_path(record);
   inputs.facts = &s_.facts;
   inputs.default_ulimits = s_.options.default_ulimits;

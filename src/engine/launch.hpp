@@ -59,6 +59,10 @@ class Launcher {
   void write_files(const Record& record, const Network& network);
   void write_file(const Record& record, std::string_view name, std::string_view text);
   std::map<std::string, std::string> files_of(const Record& record) const;
+  struct HostNames {
+    std::string hostname, domainname;
+  };
+  HostNames names_of(const Record& record) const;
   kernel::CgroupLimits limits_of_now(const Record& record);
   runtime::LaunchPlan make_plan_of(const oci::RuntimeSpec& spec, const runtime::RootfsSource& rootfs,
                                    const runtime::PlanOptions& options, std::string& resctrl) const;

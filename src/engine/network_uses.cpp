@@ -181,7 +181,7 @@ void NetworkUses::connect_live(Container& container, const network::NetworkConfi
   lifecycle_.launcher().remember_network(container);
 }
 
-void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container, bool force) {
+void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
   const auto config = s_.networks.find(ref);
   Record record;
@@ -193,7 +193,7 @@ void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container
     if (config.driver == "host")
       fail(ErrorKind::invalid_argument,
            "container cannot be disconnected from host network or connected to host network");
-    if (container->record.networks.erase(config.name) == 0 && !force)
+    if (container->record.networks.erase(config.name) == 0)
       fail(ErrorKind::permission, "container {} is not connected to network {}", container->record.id, config.name);
     const auto found = std::find_if(container->endpoints.begin(), container->endpoints.end(),
                                     [&](const auto& endpoint) { return endpoint.network_id == config.id; });

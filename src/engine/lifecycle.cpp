@@ -235,6 +235,13 @@ void Lifecycle::kill(const ContainerPtr& container, std::string_view signal_name
   Record record;
   std::uint64_t run = 0;
   bool paused = false;
+  const auto is_up = [&] {
+    std::lock_guard lock(container->mutex);
+    return container->is_up();
+  };
+  // A client that attached may have read the process's first output before its start has come to an end here, and
+  // forwards a signal to it.
+  if (!is_up()) std::lock_guard until_started(container->operation);
   {
     std::lock_guard lock(container->mutex);
     if (!container->is_up())

@@ -2,12 +2,13 @@
 
 import json
 import re
+import threading
 import time
 
 import pytest
 
 from tests.support import host_view
-from tests.support.rawhttp import ApiError
+from tests.support.rawhttp import Api, ApiError
 from tests.support.waiting import wait_for
 
 TRAP = "trap 'echo got term; exit 5' TERM; trap 'echo got usr1; exit 6' USR1; echo ready; while :; do sleep 0.05; done"
@@ -293,3 +294,17 @@ def test_many_at_once(daemon):
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(one, range(48)))
+
+
+def test_a_signal_to_a_process_that_has_just_begun_is_not_lost(daemon):
+    """What `docker run` forwards when its user types ^C as soon as something is shown."""
+    for _ in range(120):
+        container = daemon.api.post("/containers/create", {"Image": "busybox", "Cmd": ["sh", "-c", "echo up; sleep 60"],
+                                                           "HostConfig": {"NetworkMode": "none"}})["Id"]
+        with daemon.api.hijack(f"/containers/{container}/attach", None, stream=1, stdout=1) as stream:
+            starting = threading.Thread(target=lambda: Api(daemon.socket).post(f"/containers/{container}/start"))
+            starting.start()
+            assert stream.frame() == (1, b"up\n")
+            daemon.api.post(f"/containers/{container}/kill", signal="USR1")
+            starting.join()
+        daemon.api.delete(f"/containers/{container}", force=1)

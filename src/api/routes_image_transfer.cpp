@@ -17,8 +17,14 @@ Reply pull(engine::Engine& engine, Request& request) {
   json::Value auth = registry_auth(request);
   return progress_stream([&engine, &request, auth = std::move(auth)](BodyWriter& out) {
     const std::string platform = request.older_than(32) ? "" : request.query.get("platform");
-    engine.image_pull(request.query.get("fromImage"), request.query.get("tag"), platform, auth, progress_lines(out),
-                      [&request] { return request.cancelled(); });
+    try {
+      engine.image_pull(request.query.get("fromImage"), request.query.get("tag"), platform, auth, progress_lines(out),
+                        [&request] { return request.cancelled(); });
+    } catch (const Error& error) {
+      // 401 would make the docker client ask for a name and a password, which it never does with dockerd.
+      if (error.kind() == ErrorKind::unauthorized) fail(ErrorKind::internal, "{}", error.message());
+      throw;
+    }
   });
 }
 

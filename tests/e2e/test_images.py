@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -200,3 +202,28 @@ def test_pull_of_what_does_not_exist_has_its_status(daemon, registry):
         daemon.pull("127.0.0.1:5000/nosuch", tag="one")
     assert error.value.status == 404
     assert "manifest for 127.0.0.1:5000/nosuch:one not found: manifest unknown" in error.value.message
+
+
+def test_pull_from_a_registry_that_wants_a_password_asks_nobody(docker):
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="closed"')
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            result = docker.fails("pull", f"127.0.0.1:{server.server_port}/closed", timeout=10)
+        finally:
+            server.shutdown()
+    assert "Login prior" not in result.all
+    assert "authentication required" in result.err or "no basic auth credentials" in result.err

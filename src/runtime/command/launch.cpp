@@ -88,12 +88,13 @@ RootfsSource rootfs_of(const BundleSpec& bundle) {
   return source;
 }
 
-int preserved_descriptors(const Arguments& arguments, int before) {
+int preserved_descriptors(const Context& context, const Arguments& arguments, int before) {
   constexpr int kFirst = 3;
   constexpr int kMost = 1000;
   const auto count = parse_integer<int>(arguments.value("preserve-fds", "0"));
   if (!count || *count < 0 || *count > kMost)
     fail(ErrorKind::invalid_argument, "preserve-fds: not a number of descriptors");
+  if (*count > 0) context.own_view.reset();  // it may have one of these numbers
   for (int fd = kFirst + before; fd < kFirst + before + *count; ++fd)
     if (::fcntl(fd, F_GETFD) < 0)
       fail(ErrorKind::invalid_argument, "preserve-fds: descriptor {} is not open (from {} on, {} are wanted)", fd,
@@ -159,7 +160,7 @@ void NewContainer::begin_network() {
   };
   const auto network = with_type("network");
   if (network == namespaces.end() || !network->path.empty() || with_type("user") != namespaces.end()) return;
-  if (std::thread::hardware_concurrency() > 1) network_.emplace();
+  if (kernel::NetnsMaker::saves_time()) network_.emplace(std::move(context_.own_view));
 }
 
 NewContainer::~NewContainer() {

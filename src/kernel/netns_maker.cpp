@@ -1,12 +1,17 @@
 #include "kernel/netns_maker.hpp"
 
+#include <fcntl.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <climits>
+#include <cstdio>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include "base/error.hpp"
@@ -25,6 +30,27 @@ void raise_loopback() {
   if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) fail_errno("set interface lo up");
 }
 
+// How many tasks run or wait for a processor, the caller included (proc_loadavg(5)).
+int running_tasks() {
+  const UniqueFd file(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC));
+  char text[64] = {};
+  if (!file || ::read(file.get(), text, sizeof text - 1) <= 0) return INT_MAX;
+  int running = 0;
+  return std::sscanf(text, "%*s %*s %*s %d/", &running) == 1 ? running : INT_MAX;
+}
+
+// Those but the caller's, when not all of them are busy. Schedulers differ in where they begin a thread, and on the
+// processor of whoever waits for it, it is of no use; on a busy machine they know better.
+std::optional<cpu_set_t> idle_processors() {
+  cpu_set_t processors;
+  const int here = ::sched_getcpu();
+  if (here < 0 || ::sched_getaffinity(0, sizeof processors, &processors) != 0) return std::nullopt;
+  const int count = CPU_COUNT(&processors);
+  CPU_CLR(static_cast<unsigned>(here), &processors);
+  if (CPU_COUNT(&processors) == 0 || running_tasks() >= count) return std::nullopt;
+  return processors;
+}
+
 }  // namespace
 
 bool NetnsMaker::saves_time() {
@@ -35,20 +61,12 @@ bool NetnsMaker::saves_time() {
 NetnsMaker::NetnsMaker(UniqueFd slow_to_close) : slow_to_close_(std::move(slow_to_close)) {
   const SignalBlock block;  // signals are for the thread that expects them
   try {
+    const auto others = idle_processors();
     thread_ = std::thread([this] { make(); });
-    run_elsewhere();
+    if (others) ::pthread_setaffinity_np(thread_.native_handle(), sizeof *others, &*others);
   } catch (const std::system_error& error) {
     throw Error::from_errno(error.code().value(), "start a thread that makes a network namespace");
   }
-}
-
-// Schedulers differ in where they begin a thread. On the processor of whoever waits for it, it would be of no use.
-void NetnsMaker::run_elsewhere() {
-  cpu_set_t others;
-  const int here = ::sched_getcpu();
-  if (here < 0 || ::sched_getaffinity(0, sizeof others, &others) != 0) return;
-  CPU_CLR(static_cast<unsigned>(here), &others);
-  if (CPU_COUNT(&others) > 0) ::pthread_setaffinity_np(thread_.native_handle(), sizeof others, &others);
 }
 
 NetnsMaker::~NetnsMaker() {

@@ -30,7 +30,6 @@ class NetnsMaker {
 
  private:
   void make();
-  void run_elsewhere();
 
   UniqueFd slow_to_close_;
   UniqueFd made_;

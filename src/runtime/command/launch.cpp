@@ -22,6 +22,7 @@
 #include "runtime/command/seccomp_agent.hpp"
 #include "runtime/command/unix_socket.hpp"
 #include "runtime/make_plan.hpp"
+#include "runtime/prepare_mounts.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -347,8 +348,14 @@ void NewContainer::launch(bool wait_for_start_command) {
   inputs.gate_open = !wait_for_start_command && request_.pid_file.empty() && request_.console_socket.empty();
   if (bundle_.hooks.before_start()) inputs.hooks = &hooks_.emplace(bundle_.hooks, bundle_.rootfs).launch();
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
+  std::vector<UniqueFd> mounts;
   UniqueFd network;
-  if (network_) network = network_->take();
+  if (network_) {
+    // Rather than wait for it. A scope of systemd's, of which there may be mounts, does not exist yet.
+    if (!systemd_) mounts = prepare_mounts(plan_, inputs.descriptors, -1);
+    network = network_->take();
+  }
+  inputs.mounts = &mounts;
   inputs.network = network ? network.get() : -1;
   container_.emplace(Container::begin(plan_, inputs));
   stopping_point("cloned");

@@ -291,9 +291,15 @@ TEST_F(LaunchTest, CgroupsArePlacedAndShownReadOnly) {
   EXPECT_FALSE(cgroup.exists());
 }
 
+cpu_set_t own_processors() {
+  cpu_set_t out;
+  EXPECT_EQ(::sched_getaffinity(0, sizeof out, &out), 0);
+  return out;
+}
+
 TEST_F(LaunchTest, ANetworkThatWasMadeAheadIsTheContainers) {
   oci::RuntimeSpec spec = shell_spec("cat /sys/class/net/lo/flags; ls /sys/class/net");
-  kernel::NetnsMaker maker;
+  kernel::NetnsMaker maker(own_processors());
   const UniqueFd network = maker.take();
   Pipe pipe;
   LaunchInputs inputs;
@@ -343,18 +349,19 @@ TEST_F(LaunchTest, MountsThatWereMadeAheadAreTheContainers) {
 }
 
 TEST(NetnsMakerTest, ClosesWhatIsSlowToCloseAndLeavesItsOwnerWhereItIs) {
-  cpu_set_t before;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  const cpu_set_t before = own_processors();
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const UniqueFd reader(ends[0]);
-  kernel::NetnsMaker maker{UniqueFd(ends[1])};
+  kernel::NetnsMaker maker(one, UniqueFd(ends[1]));
   const UniqueFd network = maker.take();
   char byte = 0;
   EXPECT_EQ(::read(reader.get(), &byte, 1), 0) << "end of file: nobody has the other end";
   EXPECT_FALSE(kernel::same_netns(network.get(), kernel::open_own_netns().get()));
-  cpu_set_t after;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof after, &after), 0);
+  const cpu_set_t after = own_processors();
   EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 

@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "kernel/capabilities.hpp"
 #include "kernel/files.hpp"
+#include "kernel/idle_processors.hpp"
 #include "kernel/process.hpp"
 #include "kernel/resctrl.hpp"
 #include "oci/runtime_spec_json.hpp"
@@ -161,7 +162,7 @@ void NewContainer::begin_network() {
   };
   const auto network = with_type("network");
   if (network == namespaces.end() || !network->path.empty() || with_type("user") != namespaces.end()) return;
-  if (kernel::NetnsMaker::saves_time()) network_.emplace(std::move(context_.own_view));
+  if (const auto idle = kernel::idle_processors()) network_.emplace(*idle, std::move(context_.own_view));
 }
 
 NewContainer::~NewContainer() {

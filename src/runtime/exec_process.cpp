@@ -100,7 +100,6 @@ ExecProcess ExecProcess::start(const ExecPlan& plan, int init_pidfd, const ExecI
   if (conversation.failure) throw to_error(*conversation.failure);
   if (!conversation.running || conversation.process.pid() < 0)
     fail(ErrorKind::internal, "exec: the process ended before its program ran (is the container running?)");
-  set_oom_score(conversation.process.pid(), plan.process, out.warnings_);
   UniqueFd pidfd(raw::pidfd_open(conversation.process.pid()));
   if (pidfd.get() < 0) throw Error::from_errno(-pidfd.release(), "pidfd_open of the new process");
   out.pid_ = conversation.process.pid();

@@ -25,6 +25,17 @@ TEST_F(LaunchTest, ExecJoinsTheContainer) {
   EXPECT_THAT(result.output, HasSubstr("CapEff:\t00000000a80425fb"));
 }
 
+// The launcher's own score may be one that protects it: nobody of the container may run or fork with that.
+TEST_F(LaunchTest, ExecHasItsOomScoreFromItsFirstMomentOn) {
+  const oci::RuntimeSpec spec = shell_spec("sleep 100");
+  Launched launched(spec, directory(root_));
+  launched.start();
+  oci::Process process = *spec.process;
+  process.oom_score_adj = 777;
+  process.args = {"cat", "/proc/self/oom_score_adj"};
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(exec(launched, spec, process).output, "777\n") << "time " << i;
+}
+
 TEST_F(LaunchTest, ExecUnderAMap) {
   oci::RuntimeSpec spec = shell_spec("sleep 100");
   map_ids(spec);

@@ -1,6 +1,7 @@
 // Processes that come into real containers, and containers in namespaces of others. Needs root.
 #include <gmock/gmock.h>
 
+#include "kernel/cgroups.hpp"
 #include "kernel/namespaces.hpp"
 #include "runtime/test_support.hpp"
 
@@ -34,6 +35,49 @@ TEST_F(LaunchTest, ExecHasItsOomScoreFromItsFirstMomentOn) {
   process.oom_score_adj = 777;
   process.args = {"cat", "/proc/self/oom_score_adj"};
   for (int i = 0; i < 100; ++i) ASSERT_EQ(exec(launched, spec, process).output, "777\n") << "time " << i;
+}
+
+// A systemd inside gives its cgroup's controllers to children, and lives in one of them: then nobody may enter the
+// cgroup itself (cgroup-v2.rst, "No Internal Process Constraint").
+TEST_F(LaunchTest, ExecGoesWhereInitIsWhenItsCgroupTakesNoProcess) {
+  const std::string hierarchy = kernel::CgroupLayout::detect().unified();
+  if (hierarchy.empty()) GTEST_SKIP() << "no cgroup v2 hierarchy on this host";
+  const std::string before = read_text(hierarchy + "/cgroup.subtree_control");
+  const std::string name = fmt::format("/bryo-runtime-test-inner-{}", ::getpid());
+  const std::string top = hierarchy + name;
+  ASSERT_EQ(::mkdir(top.c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir((top + "/init.scope").c_str(), 0755), 0);
+  std::string controllers = read_text(hierarchy + "/cgroup.controllers");
+  const std::string controller = controllers.substr(0, controllers.find_first_of(" \n"));
+  write_text(hierarchy + "/cgroup.subtree_control", "+" + controller);
+  const UniqueFd group(::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const oci::RuntimeSpec spec = shell_spec("sleep 100");
+  const LaunchPlan plan = make_plan(spec, facts(), directory(root_));
+  LaunchInputs inputs;
+  inputs.cgroup.directory = group.get();
+  Container container = Container::begin(plan, inputs);
+  container.wait_created();
+  container.start();
+  write_text(top + "/init.scope/cgroup.procs", std::to_string(container.pid()));
+  write_text(top + "/cgroup.subtree_control", "+" + controller);
+  EXPECT_EQ(read_text(top + "/cgroup.subtree_control"), controller + "\n") << "the case that is meant";
+  oci::Process process = *spec.process;
+  process.args = {"sleep", "100"};
+  ExecInputs exec_inputs;
+  exec_inputs.cgroup.directory = group.get();
+  try {
+    ExecProcess more = ExecProcess::start(make_exec_plan(process, spec, facts()), container.pidfd(), exec_inputs);
+    EXPECT_THAT(read_text(fmt::format("/proc/{}/cgroup", more.pid())), HasSubstr("0::" + name + "/init.scope\n"));
+    ::kill(container.pid(), SIGKILL);
+    wait_for(more.pid());
+  } catch (const Error& error) {
+    ADD_FAILURE() << error.message();
+    ::kill(container.pid(), SIGKILL);
+  }
+  wait_for(container.pid());
+  EXPECT_EQ(::rmdir((top + "/init.scope").c_str()), 0);
+  EXPECT_EQ(::rmdir(top.c_str()), 0);
+  if (before.find(controller) == std::string::npos) write_text(hierarchy + "/cgroup.subtree_control", "-" + controller);
 }
 
 TEST_F(LaunchTest, ExecUnderAMap) {

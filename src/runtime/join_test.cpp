@@ -1,6 +1,9 @@
 // Processes that come into real containers, and containers in namespaces of others. Needs root.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <array>
+
 #include "kernel/cgroups.hpp"
 #include "kernel/namespaces.hpp"
 #include "runtime/test_support.hpp"
@@ -171,6 +174,32 @@ TEST_F(LaunchTest, JoinsTheUserNamespaceOfAnotherContainer) {
   ASSERT_GT(::readlink((base + "user").c_str(), user, sizeof user - 1), 0);
   const Result result = run(spec, source);
   EXPECT_EQ(result.output, std::string(user) + "\n1\n1\n");
+}
+
+// config.json may name the host's own namespace by a path: a sysctl would be the host's (runc refuses it, too).
+TEST_F(LaunchTest, SysctlsAreNotSetInANamespaceOfTheLauncher) {
+  for (const auto& [type, name, key] :
+       {std::array{"network", "net", "net.ipv4.ip_default_ttl"}, std::array{"ipc", "ipc", "kernel.msgmax"},
+        std::array{"uts", "uts", "kernel.domainname"}}) {
+    oci::RuntimeSpec spec = shell_spec("true");
+    spec.hostname.clear();
+    for (auto& entry : spec.linux_->namespaces)
+      if (entry.type == type) entry.path = fmt::format("/proc/self/ns/{}", name);
+    std::string file = "/proc/sys/" + std::string(key);
+    std::replace(file.begin() + 10, file.end(), '.', '/');
+    std::string now = read_text(file);
+    now.pop_back();
+    spec.linux_->sysctl = {{key, now}};
+    try {
+      run(spec, directory(root_));
+      ADD_FAILURE() << key << " was written on the host";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::invalid_argument) << error.message();
+      EXPECT_THAT(error.message(), HasSubstr("linux.sysctl"));
+    }
+    spec.linux_->sysctl.clear();
+    EXPECT_EQ(run(spec, directory(root_)).status, 0) << "the namespace itself may be joined: " << type;
+  }
 }
 
 TEST_F(LaunchTest, HostNamespacesWithoutAMap) {

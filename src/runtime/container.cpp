@@ -4,7 +4,10 @@
 #include <linux/capability.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
+#include "base/strings.hpp"
 #include "kernel/capabilities.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/raw.hpp"
@@ -100,6 +103,28 @@ class Joins {
   std::vector<UniqueFd> owned_;
   std::vector<child::NamespaceToJoin> list_;
 };
+
+// Who has it, of those that plan_sysctls lets pass.
+Namespace owner_of(const SetSysctl& sysctl) {
+  if (sysctl.path.starts_with("net/")) return Namespace::network;
+  return sysctl.path == "kernel/hostname" || sysctl.path == "kernel/domainname" ? Namespace::uts : Namespace::ipc;
+}
+
+// A path or a descriptor may lead to a namespace of our own: the sysctl would be the host's (CVE-2022-0811).
+void check_sysctls(const LaunchPlan& plan, const Joins& joins) {
+  for (const Step& step : plan.steps) {
+    const auto* sysctl = std::get_if<SetSysctl>(&step);
+    if (sysctl == nullptr) continue;
+    const Namespace owner = owner_of(*sysctl);
+    const auto joined = std::ranges::find(joins.list(), flag_of(owner), &child::NamespaceToJoin::flag);
+    if (joined == joins.list().end()) continue;
+    const UniqueFd own = kernel::open_namespace(::getpid(), std::string(to_string(owner)));
+    if (kernel::same_namespace(joined->fd, own.get()))
+      fail(ErrorKind::invalid_argument,
+           "linux.sysctl: {} is not allowed: the {} namespace that is joined is the host's", printable(sysctl->path),
+           to_string(owner));
+  }
+}
 
 unsigned long new_namespaces(const LaunchPlan& plan, bool late) {
   unsigned long flags = 0;
@@ -226,6 +251,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   LinkPair pair;
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
   const Joins joins(plan, inputs.descriptors);
+  if (!joins.list().empty()) check_sysctls(plan, joins);
   std::vector<int> mounts(1 + plan.sources.size(), -1);
   std::vector<int> filesystems(plan.steps.size(), -1);
   child::ChildContext& context = child_inputs.context();

@@ -119,8 +119,7 @@ HealthChecks::ProbeResult HealthChecks::run(const Check& check) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd wanted{stream.fd.get(), POLLIN, 0};
-    if (left <= 0 || ::poll(&wanted, 1, static_cast<int>(std::min<long>(left, 60'000))) < 0)
-      return too_late();
+    if (left <= 0 || ::poll(&wanted, 1, static_cast<int>(std::min<long>(left, 60'000))) < 0) return too_late();
     if (wanted.revents == 0) continue;
     const ssize_t got = ::read(stream.fd.get(), buffer, sizeof buffer);
     if (got <= 0) break;

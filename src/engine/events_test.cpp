@@ -55,8 +55,7 @@ TEST(Events, AllThatAreKeptFitAtOnce) {
   const std::string label(600, 'x');
   for (int i = 0; i < kKept; ++i) bus.publish("container", "start", std::to_string(i), {{"label", label}});
   const UniqueFd fd = bus.subscribe(start, wall_now(), {});
-  for (int i = 0; i < kKept; ++i)
-    ASSERT_THAT(read_line(fd), testing::HasSubstr(fmt::format("\"id\":\"{}\"", i)));
+  for (int i = 0; i < kKept; ++i) ASSERT_THAT(read_line(fd), testing::HasSubstr(fmt::format("\"id\":\"{}\"", i)));
 }
 
 TEST(Table, PrefixesNamesAndAmbiguity) {

@@ -4,6 +4,8 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include <chrono>
+
 #include "base/json.hpp"
 #include "kernel/cgroups.hpp"
 #include "oci/runtime_spec_json.hpp"
@@ -181,6 +183,42 @@ TEST_F(CommandTest, TerminalGoesToTheConsoleSocket) {
   while ((size = ::read(master.get(), block, sizeof block)) > 0) text.append(block, static_cast<std::size_t>(size));
   EXPECT_THAT(text, HasSubstr("/dev/pts/0"));
   EXPECT_THAT(text, HasSubstr("got hello"));
+}
+
+TEST_F(CommandTest, ATerminalTakesInputWhileItsOutputWaits) {
+  oci::RuntimeSpec spec = shell_spec("stty raw -echo; echo ready; head -c 1000000 | cat");
+  spec.process->terminal = true;
+  configure(spec);
+  const Outcome run =
+      shell("(sleep 1; head -c 1000000 /dev/zero; sleep 1) | timeout -s KILL 20 " +
+            command("--cgroup-manager disabled run --bundle " + scratch_.path() + " " + id_) + " | wc -c");
+  EXPECT_EQ(run.output, "1000006\n");
+}
+
+TEST_F(CommandTest, WhatAProgramLeavesBehindOnItsTerminalHoldsNobody) {
+  configure(shell_spec("sleep 100"));
+  ASSERT_EQ(create().status, 0);
+  ASSERT_EQ(oci("start " + id_).status, 0);
+  const auto before = std::chrono::steady_clock::now();
+  const Outcome left = shell("timeout -s KILL 20 " + command("--cgroup-manager disabled exec -t " + id_) +
+                             " sh -c 'busybox setsid sleep 30 & sleep 0.5; echo done' </dev/null");
+  EXPECT_EQ(left.output, "done\r\n");
+  EXPECT_EQ(left.status, 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+}
+
+// Somebody who is told that the exec has failed looks after no process of it.
+TEST_F(CommandTest, ExecThatFailsBehindItsStartLeavesNoProcess) {
+  configure(shell_spec("sleep 100"));
+  ASSERT_EQ(create().status, 0);
+  ASSERT_EQ(oci("start " + id_).status, 0);
+  const Outcome pid =
+      oci("exec --detach --pid-file /nonexistent/pid " + id_ + " sleep 54321 </dev/null >/dev/null 2>&1");
+  EXPECT_EQ(pid.status, 255);
+  const Outcome console = oci("exec --detach --tty --console-socket /nonexistent/socket " + id_ +
+                              " sleep 54321 </dev/null >/dev/null 2>&1");
+  EXPECT_EQ(console.status, 255);
+  EXPECT_THAT(oci("exec " + id_ + " ps </dev/null").output, Not(HasSubstr("54321")));
 }
 
 TEST_F(CommandTest, FailuresAreLoggedAsEnginesReadThem) {

@@ -221,6 +221,36 @@ TEST_F(CommandTest, ExecThatFailsBehindItsStartLeavesNoProcess) {
   EXPECT_THAT(oci("exec " + id_ + " ps </dev/null").output, Not(HasSubstr("54321")));
 }
 
+// CRIU itself is tests/e2e's business: this one tells what it was started with.
+TEST_F(CommandTest, CriuBeginsWithoutOurSignalsAndDirectoriesOfOthersStayAsTheyAre) {
+  configure(shell_spec("sleep 100"));
+  ASSERT_EQ(create().status, 0);
+  ASSERT_EQ(oci("start " + id_).status, 0);
+  const std::string criu = scratch_ / "criu";
+  write_text(criu,
+             "#!/usr/bin/busybox sh\ngrep SigBlk /proc/self/status >>" + (scratch_ / "signals") + "\ntest $1 = dump\n");
+  ::chmod(criu.c_str(), 0755);
+  for (const char* name : {"images", "work"}) {
+    std::filesystem::create_directory(scratch_ / name);
+    ::chmod((scratch_ / name).c_str(), 01777);
+  }
+  const std::string places = fmt::format(" --image-path {} --work-path {} ", scratch_ / "images", scratch_ / "work");
+  const std::string global = "--cgroup-manager disabled --criu " + criu;
+  const Outcome dump = oci("checkpoint --leave-running" + places + id_, global);
+  EXPECT_EQ(dump.status, 0) << dump.output;
+  EXPECT_NE(oci("restore --bundle " + scratch_.path() + places + id_ + "-again", global).status, 0) << "it refuses";
+  EXPECT_EQ(read_text(scratch_ / "signals"), "SigBlk:\t0000000000000000\nSigBlk:\t0000000000000000\n");
+  struct stat info = {};
+  for (const char* name : {"images", "work"}) {
+    ASSERT_EQ(::stat((scratch_ / name).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777U, 01777U) << name;
+  }
+  const Outcome fresh = oci("checkpoint --leave-running --image-path " + (scratch_ / "new/images") + " " + id_, global);
+  EXPECT_EQ(fresh.status, 0) << fresh.output;
+  ASSERT_EQ(::stat((scratch_ / "new/images").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0700U) << "images hold all memory of the container";
+}
+
 TEST_F(CommandTest, FailuresAreLoggedAsEnginesReadThem) {
   const std::string log = scratch_ / "log.json";
   EXPECT_EQ(oci("--log " + log + " --log-format json run --bundle /nope x").status, 1);

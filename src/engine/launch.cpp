@@ -81,12 +81,11 @@ void Launcher::launch(Container& container) {
     trace.done("network: interfaces");
     const CgroupName cgroup{s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
     // Before it runs: an engine that finds it running must know its addresses and ports.
-    remember(record.id, {network.endpoints, network.ports, to_rfc3339_nano(wall_now()), cgroup.path, cgroup.root,
-                         network.with_bypass});
+    const std::string started_at = to_rfc3339_nano(wall_now());
+    remember(record.id, {network.endpoints, network.ports, started_at, cgroup.path, cgroup.root, network.with_bypass});
     trace.done("remember");
     const auto started = monitor->start();
     for (const std::string& text : started.warnings) log::warning("container {}: {}", record.id.substr(0, 12), text);
-    const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
     container.monitor = monitor;

@@ -79,15 +79,19 @@ void Launcher::launch(Container& container) {
     trace.done("monitor: spawn");
     set_up_network(*monitor, record, network);
     trace.done("network: interfaces");
+    const CgroupName cgroup{s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
+    // Before it runs: an engine that finds it running must know its addresses and ports.
+    const std::string started_at = to_rfc3339_nano(wall_now());
+    remember(record.id, {network.endpoints, network.ports, started_at, cgroup.path, cgroup.root, network.with_bypass});
+    trace.done("remember");
     const auto started = monitor->start();
     for (const std::string& text : started.warnings) log::warning("container {}: {}", record.id.substr(0, 12), text);
-    const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
     container.monitor = monitor;
     container.process = started;
     container.record.started_at = started_at;
-    container.cgroup = {s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
+    container.cgroup = cgroup;
     container.endpoints = std::move(network.endpoints);
     container.ports = std::move(network.ports);
     container.bypass = network.with_bypass;
@@ -97,12 +101,20 @@ void Launcher::launch(Container& container) {
     else
       discard_bundle(record);
     s_.networks.release_container(record.id);
+    discard_run(record);
     std::lock_guard lock(container.mutex);
     container.pending.clear();
     throw;
   }
-  remember_network(container);
-  trace.done("remember");
+}
+
+// What is in the runtime directory would make the next engine take this for a run whose end nobody saw.
+void Launcher::discard_run(const Record& record) const {
+  try {
+    s_.remove_runtime_directory(record.id);
+  } catch (const Error& error) {
+    log::warning("container {}: after a start that failed: {}", record.id, error.message());
+  }
 }
 
 void Launcher::resolve_user_once(Container& container) {
@@ -431,7 +443,7 @@ void Launcher::give_pending(Container& container, monitor::Monitor& monitor) {
 
 void Launcher::remember_network(const Container& container) {
   NetworkMemory memory;
-  std::string directory;
+  std::string id;
   {
     std::lock_guard lock(container.mutex);
     memory.endpoints = container.endpoints;
@@ -440,8 +452,13 @@ void Launcher::remember_network(const Container& container) {
     memory.cgroup_path = container.cgroup.path;
     memory.cgroup_root = container.cgroup.root;
     memory.bypass = container.bypass;
-    directory = s_.runtime_directory(container.record.id);
+    id = container.record.id;
   }
+  remember(id, memory);
+}
+
+void Launcher::remember(const std::string& id, const NetworkMemory& memory) const {
+  const std::string directory = s_.runtime_directory(id);
   const std::string text = json::serialize(json::encode(memory));
   const UniqueFd file = kernel::open_at(AT_FDCWD, directory + "/network.json.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
   kernel::write_all(file.get(), std::as_bytes(std::span(text)));

@@ -72,6 +72,8 @@ class Launcher {
   runtime::LaunchPlan make_plan_of(const oci::RuntimeSpec& spec, const runtime::RootfsSource& rootfs,
                                    const runtime::PlanOptions& options, std::string& resctrl) const;
   void discard_bundle(const Record& record) const;
+  void discard_run(const Record& record) const;
+  void remember(const std::string& id, const NetworkMemory& memory) const;
   monitor::StartRequest make_request(const Record& record, Network& network);
   void set_up_network(monitor::Monitor& monitor, const Record& record, Network& network);
   void give_pending(Container& container, monitor::Monitor& monitor);

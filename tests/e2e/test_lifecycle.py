@@ -329,3 +329,15 @@ def test_probes_that_hang_do_not_pile_up(daemon):
     wait_for(lambda: len(daemon.state(container)["Health"]["Log"]) >= 4, 15, "four probes")
     assert daemon.state(container)["Health"]["Status"] == "unhealthy"
     assert daemon.exec(container, "ps")[1].count("sleep 1000") <= 1
+
+
+@pytest.mark.bryo_only
+def test_a_start_that_failed_is_the_same_to_the_next_engine(daemon):
+    container = daemon.api.post("/containers/create", {"Image": "busybox", "Cmd": ["/no/such"]})["Id"]
+    with pytest.raises(ApiError):
+        daemon.api.post(f"/containers/{container}/start")
+    before = daemon.state(container)
+    assert (before["Status"], before["ExitCode"]) == ("created", 127)
+    daemon.restart()
+    after = daemon.state(container)
+    assert {k: after[k] for k in ("Status", "ExitCode", "StartedAt", "Error")} == {k: before[k] for k in ("Status", "ExitCode", "StartedAt", "Error")}

@@ -318,6 +318,8 @@ SpecInputs Launcher::spec_inputs(const Record& record, bool bypass) {
   inputs.facts = &s_.facts;
   inputs.default_ulimits = s_.options.default_ulimits;
   inputs.seccomp_profile = s_.seccomp_profile;
+  inputs.apparmor = s_.apparmor->profile_of(record.host_config);
+  if (inputs.apparmor == kDefaultAppArmorProfile) s_.apparmor->ensure_loaded();
   inputs.no_new_privileges = s_.options.no_new_privileges;
   inputs.init = uses_init(record, s_.options);
   inputs.rootless = s_.options.rootless.has_value();

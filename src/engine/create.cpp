@@ -393,7 +393,6 @@ void Creator::check_ids_of_image(const Record& record, const Digest& top) const 
   }
 }
 
-// --privileged, --pid=host, --net=host, --ipc=host under a map: docs/decisions.md says what each becomes.
 namespace {
 
 // The first --security-opt that asks for an SELinux label.
@@ -405,6 +404,7 @@ std::string label_option(const HostConfig& host) {
 
 }  // namespace
 
+// --privileged, --pid=host, --net=host, --ipc=host under a map: docs/decisions.md says what each becomes.
 void Creator::check_modes(const Record& record, std::vector<std::string>& warnings) {
   const HostConfig& host = record.host_config;
   const bool mapped = !record.maps.is_identity();

@@ -226,7 +226,7 @@ std::vector<std::string> spec_environment(const SpecInputs& inputs, const Resolv
     else
       *place = variable;
   };
-  if (!record.config.hostname.empty()) out.push_back("HOSTNAME=" + record.config.hostname);
+  if (!inputs.hostname.empty()) out.push_back("HOSTNAME=" + inputs.hostname);
   if (tty) out.emplace_back("TERM=xterm");
   if (record.config.env)
     for (const std::string& variable : *record.config.env) set(variable);
@@ -279,8 +279,8 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
   oci::RuntimeSpec spec;
   spec.root = oci::Root{"rootfs", host.readonly_rootfs};
   if (host.uts_mode != "host") {
-    spec.hostname = record.config.hostname;
-    spec.domainname = record.config.domainname;
+    spec.hostname = inputs.hostname;
+    spec.domainname = inputs.domainname;
   }
   spec.process = init_process(inputs, security, capabilities);
   spec.mounts = spec_mounts(inputs);

@@ -129,7 +129,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   {
     std::lock_guard lock(container->mutex);
     if (!container->is_up()) return;
-    keep = container->restart_requested;
+    keep = container->restarts_under_way > 0;
     monitor = container->monitor;
     if (std::chrono::steady_clock::now() - container->up_since > kLongRun) container->restart_delay = milliseconds(100);
     container->record.exit_code = info.code;

@@ -186,10 +186,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
       entry.ports = memory.ports;
       if (!memory.endpoints.empty())
         entry.netns = kernel::open_trusted(fmt::format("/proc/{}/ns/net", status.process.pid), O_RDONLY);
-      const HostConfig& host = container->record.host_config;
-      entry.dns = {host.dns.empty() ? s_.options.dns : host.dns,
-                   host.dns_search.empty() ? s_.options.dns_search : host.dns_search,
-                   host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
+      entry.dns = launcher_.dns_of(container->record);
       running.push_back(std::move(entry));
       std::lock_guard lock(container->mutex);
       container->monitor = monitor;

@@ -109,6 +109,7 @@ Services::Services(Options from)
       network_documents(documents, ids.scope()),
       networks(network_options(options), network_documents),
       pool(kMaxThreads),
+      readers(kMaxThreads),
       events(pool) {
   data_root.scoped_directory(ids.scope(), "volumes");
   data_root.scoped_directory(ids.scope(), "network");

@@ -91,6 +91,7 @@ struct Services {
   monitor::LogFollower logs;
   ContainerTable containers;
   WorkerPool pool;
+  WorkerPool readers;  // what goes at the pace of a client: those who do not read keep nobody else waiting
   EventBus events;
 };
 

@@ -208,7 +208,7 @@ ExecStarted Monitor::exec(ExecRequest request) {
   for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
   Packet answer = connection_->call(MessageType::exec, {}, descriptors, patience);
   auto started = from_wire<StartedMessage>(answer.payload);
-  ExecStarted result{started.pid, std::move(started.warnings), {}};
+  ExecStarted result{started.pid, started.start_time, std::move(started.warnings), {}};
   if (!answer.descriptors.empty()) result.stream = std::move(answer.descriptors.front());
   return result;
 }

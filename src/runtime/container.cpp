@@ -56,6 +56,7 @@ struct Container::State {
   bool gate_open = false;
   bool has_network = false;
   ListenerHandler on_listener;
+  std::vector<UniqueFd> mounts;  // made ahead
   // Whoever closes the last descriptor of a detached mount waits for the kernel to take it apart (an RCU grace period
   // each): the child clones these, and the launcher has the time while the program runs.
   std::vector<UniqueFd> cloned_mounts;
@@ -67,7 +68,7 @@ struct Container::State {
   [[noreturn]] void died(const char* when);
   void hand_listener_over(int number);
   void send_mounts();
-  void keep_cloned(std::vector<UniqueFd>& mounts);
+  void keep_cloned();
   UniqueFd user_namespace() const;
 };
 
@@ -236,6 +237,11 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   state->gate_elsewhere = inputs.gate_listener >= 0;
   state->gate_open = inputs.gate_open && !state->gate_elsewhere;
   state->on_listener = inputs.on_listener;
+  if (inputs.mounts != nullptr && !inputs.mounts->empty()) {
+    if (plan.find(Namespace::user) != nullptr)
+      fail(ErrorKind::invalid_argument, "launch: mounts were made ahead of the user namespace that they belong to");
+    state->mounts = std::move(*inputs.mounts);
+  }
   if (plan.process.seccomp.notifies() && !state->gate_elsewhere && !inputs.on_listener)
     fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
 
@@ -290,8 +296,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
 }
 
 void Container::State::send_mounts() {
-  const UniqueFd namespace_fd = user_namespace();
-  std::vector<UniqueFd> mounts = prepare_mounts(*plan, descriptors, namespace_fd.get());
+  if (mounts.empty()) mounts = prepare_mounts(*plan, descriptors, user_namespace().get());
   std::vector<int> numbers;
   for (const UniqueFd& mount : mounts) numbers.push_back(mount.get());
   for (std::size_t at = 0; at < numbers.size(); at += kReportDescriptors) {
@@ -299,10 +304,11 @@ void Container::State::send_mounts() {
     // A child that is gone has left a message, which is read next.
     if (!send_report(link.get(), ReportKind::go, static_cast<int>(numbers.size()), part)) return;
   }
-  keep_cloned(mounts);
+  keep_cloned();
+  mounts.clear();
 }
 
-void Container::State::keep_cloned(std::vector<UniqueFd>& mounts) {
+void Container::State::keep_cloned() {
   for (const Step& step : plan->steps)
     if (const auto* attach = std::get_if<AttachSource>(&step); attach != nullptr && attach->in_order)
       cloned_mounts.push_back(std::move(mounts[1 + attach->source]));

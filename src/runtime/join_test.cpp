@@ -53,6 +53,11 @@ TEST_F(LaunchTest, ExecGoesWhereInitIsWhenItsCgroupTakesNoProcess) {
   std::string controllers = read_text(hierarchy + "/cgroup.controllers");
   const std::string controller = controllers.substr(0, controllers.find_first_of(" \n"));
   write_text(hierarchy + "/cgroup.subtree_control", "+" + controller);
+  if (read_text(top + "/cgroup.controllers").empty()) {
+    ::rmdir((top + "/init.scope").c_str());
+    ::rmdir(top.c_str());
+    GTEST_SKIP() << "its own processes keep this cgroup from giving controllers to children (tests/vm has the case)";
+  }
   const UniqueFd group(::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const oci::RuntimeSpec spec = shell_spec("sleep 100");
   const LaunchPlan plan = make_plan(spec, facts(), directory(root_));

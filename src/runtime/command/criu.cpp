@@ -1,8 +1,6 @@
 #include "runtime/command/criu.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/spawn_settings.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -89,24 +88,6 @@ std::string first_error(const std::string& log_file) {
   }
   return printable(found, 500);
 }
-
-class NoSignalBlocked {
- public:
-  NoSignalBlocked() {
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
-  }
-  ~NoSignalBlocked() { ::posix_spawnattr_destroy(&attributes_); }
-  NoSignalBlocked(const NoSignalBlocked&) = delete;
-  NoSignalBlocked& operator=(const NoSignalBlocked&) = delete;
-  const posix_spawnattr_t* get() const { return &attributes_; }
-
- private:
-  posix_spawnattr_t attributes_{};
-};
 
 }  // namespace
 
@@ -201,11 +182,8 @@ void run_criu(const std::string& program, const std::vector<std::string>& argume
   std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   char* environment[] = {path.data(), nullptr};
   // It waits for signals of its own children, and ours may all be blocked (block_forwarded_signals).
-  const NoSignalBlocked attributes;
-  pid_t pid = -1;
-  if (const int error = ::posix_spawn(&pid, program.c_str(), nullptr, attributes.get(), words.data(), environment);
-      error != 0)
-    throw Error::from_errno(error, "run " + program);
+  const kernel::SpawnSettings settings(kernel::SpawnSettings::Place::our_group);
+  const pid_t pid = settings.spawn(program, words.data(), environment, "run " + program);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

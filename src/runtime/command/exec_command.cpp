@@ -179,7 +179,8 @@ int run_exec(const Context& context, std::span<const std::string> words) {
     inputs.cgroup.directory = place.directory ? place.directory.get() : -1;
   }
   std::vector<int> preserved;
-  for (int i = 0; i < preserved_descriptors(arguments, 0); ++i) preserved.push_back(3 + i);
+  const int preserve = preserved_descriptors(context, arguments, 0);
+  for (int i = 0; i < preserve; ++i) preserved.push_back(3 + i);
   inputs.preserved = preserved;
   inputs.on_listener = seccomp_agent(spec, state, Status::running);
   const UniqueFd init = open_init(state);

@@ -149,6 +149,21 @@ TEST_F(CommandTest, CgroupsAreMadeShownAndRemoved) {
   EXPECT_FALSE(cgroup.exists());
 }
 
+TEST_F(CommandTest, NoMemoryIsNoLimitOfMemory) {
+  if (!kernel::CgroupLayout::detect().has("memory")) GTEST_SKIP() << "no memory controller here";
+  for (const auto& [limit, swap] : {std::pair{0, 0}, std::pair{64 << 20, 0}}) {
+    oci::RuntimeSpec spec = shell_spec("exit 7");
+    spec.linux_->cgroups_path = "/" + id_;
+    oci::LinuxMemory& memory = spec.linux_->resources->memory.emplace();
+    memory.limit = limit;
+    memory.swap = swap;
+    memory.reservation = 0;
+    configure(spec);
+    const Outcome run = oci("run --bundle " + scratch_.path() + " " + id_, "");
+    EXPECT_EQ(run.status, 7) << "limit " << limit << ": " << run.output;
+  }
+}
+
 TEST_F(CommandTest, TerminalGoesToTheConsoleSocket) {
   oci::RuntimeSpec spec = shell_spec("tty; read line; echo got $line");
   spec.process->terminal = true;

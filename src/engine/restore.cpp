@@ -75,7 +75,9 @@ void Lifecycle::restore() {
     try {
       adopt(container, running);
     } catch (const Error& error) {
-      log::error("container {}: cannot find out whether it runs: {}", container->record.id, error.what());
+      log::error("container {}: cannot find out whether it runs, and leaves it alone: {}", container->record.id,
+                 error.what());
+      continue;
     }
     if (container->is_up()) continue;
     const auto& policy = container->record.host_config.restart_policy.name;

@@ -141,7 +141,7 @@ std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, 
   try {
     connection->call(MessageType::status, {}, {}, std::chrono::seconds(10), true);
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::unavailable) return nullptr;  // it left just now
+    if (error.kind() == ErrorKind::unavailable && connection->has_ended()) return nullptr;  // it left just now
     throw;
   }
   return monitor;

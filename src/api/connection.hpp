@@ -60,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<bool> send_relay(Exchange& exchange, UniqueFd fd);
   asio::awaitable<bool> send_later(std::shared_ptr<Exchange> exchange);
   asio::awaitable<void> settle(const std::function<bool()>& settled);
+  asio::awaitable<void> head_was_read();
   asio::awaitable<bool> send_hijack(Exchange& exchange, Reply::Hijack hijack);
   asio::awaitable<void> pump_to_engine(std::shared_ptr<Bridge> bridge);
   asio::awaitable<bool> send_piece(std::string& piece);

@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <ctime>
 
@@ -165,6 +166,22 @@ std::string Connection::hijack_head(const Exchange& exchange) const {
   return head += "\r\n";
 }
 
+// Clients that read the head through a buffer and the stream past it (docker-py, dockerode) lose what comes together
+// with the head. dockerd takes so long to start a process that they never notice.
+asio::awaitable<void> Connection::head_was_read() {
+  constexpr std::chrono::microseconds kFirstPause(50), kLongestPause(20000);
+  constexpr std::chrono::microseconds kUntold(10000);  // for sockets that do not say what was read
+  asio::steady_timer timer(core_.loop);
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    const auto unread = transport_->unread();
+    if (unread == 0U) co_return;
+    timer.expires_after(unread ? pause : kUntold);
+    error_code error;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (!unread) co_return;
+  }
+}
+
 asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, Reply::Hijack hijack) {
   current_.reset();  // from here on, the client's end of file is only the end of its input
   const auto bridge = std::make_shared<Bridge>(core_.loop, std::move(hijack));
@@ -173,12 +190,14 @@ asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, Reply::Hijack 
   asio::co_spawn(
       core_.loop, [self = shared_from_this(), bridge] { return self->pump_to_engine(bridge); }, asio::detached);
   std::string piece;
+  bool head_read = false;
   while (alive && bridge->fd.is_open()) {
     piece.resize(kPieceSize);
     error_code error;
     const std::size_t got =
         co_await bridge->fd.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
     if (error || got == 0) break;
+    if (!std::exchange(head_read, true)) co_await head_was_read();
     alive = co_await transport_->write(std::string_view(piece).substr(0, got), "");
   }
   if (bridge->settled && alive && bridge->fd.is_open()) co_await settle(bridge->settled);

@@ -320,6 +320,21 @@ TEST_F(ServerTest, Hijack_RawBytesBothWays_WithHalfClose) {
   EXPECT_THAT(client.read_to_end(), testing::EndsWith("\r\n\r\noutput after the input ended"));
 }
 
+TEST_F(ServerTest, Hijack_NothingOfTheStreamComesTogetherWithTheHead) {
+  auto [engine, api] = socket_pair();
+  UniqueFd end = std::move(api);
+  router.add(Method::post, "/attach", [&](Request&) { return Reply::hijack("text/plain", std::move(end)); });
+  ASSERT_EQ(::write(engine.get(), "output", 6), 6);
+  auto client = start();
+  client.send("POST /attach HTTP/1.1\r\nHost: d\r\n\r\n");
+  const int head = client.waiting();
+  // What arrives while the client does not read would be lost to a client with a buffer.
+  const auto until = std::chrono::steady_clock::now() + 60ms;
+  while (std::chrono::steady_clock::now() < until) ASSERT_EQ(client.waiting(), head);
+  ASSERT_TRUE(client.read_until("\r\n\r\noutput"));
+  EXPECT_EQ(client.received().size(), static_cast<std::size_t>(head) + 6);
+}
+
 TEST_F(ServerTest, Hijack_WithoutUpgradeAnswers200) {
   auto [engine, api] = socket_pair();
   UniqueFd end = std::move(api);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -77,6 +78,13 @@ class TestClient {
     std::string reply = received_.substr(0, head + length);
     received_.erase(0, head + length);
     return reply;
+  }
+  // How many bytes have arrived and are not read yet; waits for the first.
+  int waiting(int ms = 10000) const {
+    pollfd entry{fd_.get(), POLLIN, 0};
+    int count = 0;
+    if (::poll(&entry, 1, ms) == 1) ::ioctl(fd_.get(), FIONREAD, &count);
+    return count;
   }
   const std::string& received() const { return received_; }
   bool at_end() const { return at_end_; }

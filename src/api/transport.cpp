@@ -1,6 +1,8 @@
 #include "api/transport.hpp"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -98,6 +100,16 @@ class PlainTransport final : public Transport {
     co_return true;
   }
 
+  // SIOCOUTQ counts for unix(7) what lies in the peer's queue, and for tcp(7) what its kernel has not acknowledged.
+  std::optional<std::size_t> unread() const override {
+    auto& socket = const_cast<Socket&>(socket_);
+    if (!socket.is_open()) return 0;
+    int bytes = 0;
+    if (socket.local_endpoint().protocol().family() != AF_UNIX) return std::nullopt;
+    if (::ioctl(socket.native_handle(), SIOCOUTQ, &bytes) != 0) return std::nullopt;
+    return static_cast<std::size_t>(bytes);
+  }
+
   asio::awaitable<void> finish() override {
     error_code ignored;
     socket_.shutdown(Socket::shutdown_send, ignored);
@@ -163,6 +175,8 @@ class TlsTransport final : public Transport {
     co_await asio::async_write(stream_, asio::buffer(joined), asio::redirect_error(asio::use_awaitable, error));
     co_return !error;
   }
+
+  std::optional<std::size_t> unread() const override { return std::nullopt; }
 
   asio::awaitable<void> finish() override {
     // Without close_notify a client reports "unexpected EOF" at the end of a raw stream.

@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,8 @@ class Transport {
   virtual boost::asio::awaitable<std::size_t> read(std::string& into) = 0;
   // All of both pieces; false when the peer has gone.
   virtual boost::asio::awaitable<bool> write(std::string_view first, std::string_view second) = 0;
+  // How many bytes the peer has not read yet; nothing where the kernel cannot tell (all but unix sockets).
+  virtual std::optional<std::size_t> unread() const = 0;
   // Tells the peer that nothing more comes. Through TLS it waits for the peer's answer: set a deadline before.
   virtual boost::asio::awaitable<void> finish() = 0;
   // Ends when the peer has closed both directions (after read() has given 0), or on close().

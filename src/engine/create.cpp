@@ -56,6 +56,20 @@ void check_restart(const HostConfig& host) {
     fail(ErrorKind::invalid_argument, "can't create 'AutoRemove' container with restart policy");
 }
 
+// 0 is the default; what is shorter was meant to be seconds and came as nanoseconds.
+void check_health(const ContainerConfig& config) {
+  if (!config.healthcheck) return;
+  constexpr std::int64_t kShortest = 1000000;
+  const HealthConfig& health = *config.healthcheck;
+  for (const auto& [time, name] : {std::pair{health.interval, "Interval"},
+                                   {health.timeout, "Timeout"},
+                                   {health.start_period, "StartPeriod"},
+                                   {health.start_interval, "StartInterval"}})
+    if (time != 0 && time < kShortest)
+      fail(ErrorKind::invalid_argument, "{} in Healthcheck cannot be less than 1ms", name);
+  if (health.retries < 0) fail(ErrorKind::invalid_argument, "Retries in Healthcheck cannot be negative");
+}
+
 void check_command(const Record& record) {
   if (record.path.empty()) fail(ErrorKind::invalid_argument, "no command specified");
   check_text(record.path, "command");
@@ -198,6 +212,7 @@ Record Creator::make_record(const CreateRequest& request, std::vector<std::strin
   check_command(record);
   check_hostname(record.config);
   check_restart(record.host_config);
+  check_health(record.config);
   check_log(record.host_config, s_.options.default_log);
   check_resources(record.host_config, s_.limit_rules(), warnings);
   settle_device_requests(record.host_config);

@@ -69,10 +69,7 @@ const std::string* option(const LogConfig& config, const char* name) {
 
 void check_values(const LogConfig& config) {
   if (const auto* size = option(config, "max-size")) parse_size(*size);
-  if (const auto* files = option(config, "max-file")) {
-    if (parse_files(*files) > 1 && config.type == "json-file" && option(config, "max-size") == nullptr)
-      fail(ErrorKind::invalid_argument, "max-file cannot be set without max-size");
-  }
+  if (const auto* files = option(config, "max-file")) parse_files(*files);
   if (const auto* compress = option(config, "compress"))
     if (*compress != "true" && *compress != "false" && *compress != "1" && *compress != "0")
       fail(ErrorKind::invalid_argument, "invalid log option compress: \"{}\"", printable(*compress));

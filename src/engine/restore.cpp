@@ -77,7 +77,7 @@ void Lifecycle::restore() {
     } catch (const Error& error) {
       log::error("container {}: cannot find out whether it runs, and leaves it alone: {}", container->record.id,
                  error.what());
-      continue;
+      continue;  // perhaps it does: a second run beside the first would ruin both
     }
     if (container->is_up()) continue;
     const auto& policy = container->record.host_config.restart_policy.name;
@@ -245,8 +245,12 @@ void Lifecycle::remove_leftovers() {
   for (const auto& entry : names_in(s_.runtime_root)) {
     if (known.contains(entry.name)) continue;
     const std::string directory = s_.runtime_root + "/" + entry.name;
-    if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
-    s_.remove_runtime_directory(entry.name);
+    try {
+      if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
+      s_.remove_runtime_directory(entry.name);
+    } catch (const Error& error) {
+      log::error("container {}, which has no record any more: {}", entry.name, error.what());
+    }
   }
 }
 

@@ -92,8 +92,9 @@ void Puller::Impl::add_image(Job& job, PullPlan plan, const Reference& reference
 
 PullResult Puller::Impl::pull_one(Job& job, const Reference& reference) {
   const std::string tag = wanted(reference);
-  job.progress.line(tag, "Pulling from " + reference.path());
   PullPlan plan = fetch_manifest(job.repository, tag, job.request.platform);
+  // Nothing is said before: as long as nothing is, an error still has its HTTP status.
+  job.progress.line(tag, "Pulling from " + reference.path());
   PullResult result{plan.top, plan.parsed.config.digest, true};
   const Reference name = reference.digest() ? reference.with_digest(plan.top) : reference;
   if (const auto old = job.store.find(name.str())) result.updated = old->id != result.image_id;

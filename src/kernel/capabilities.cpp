@@ -1,6 +1,7 @@
 #include "kernel/capabilities.hpp"
 
 #include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 
 #include <array>
@@ -73,11 +74,37 @@ std::string capability_name(unsigned number) {
   return name;
 }
 
+namespace {
+
+struct Sets {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+};
+
+Sets own_capabilities() {
+  Sets sets;
+  if (const long result = raw::call(SYS_capget, &sets.header, sets.data); result < 0)
+    throw Error::from_errno(static_cast<int>(-result), "capget");
+  return sets;
+}
+
+}  // namespace
+
+void make_files_as(uid_t uid, gid_t gid) {
+  Sets before = own_capabilities();
+  // They return the id before, never an error: a second call, which changes nothing, says what is so.
+  ::setfsgid(gid);
+  if (static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1))) != gid) fail(ErrorKind::permission, "setfsgid {}", gid);
+  ::setfsuid(uid);
+  if (static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))) != uid) fail(ErrorKind::permission, "setfsuid {}", uid);
+  // Leaving 0 takes CAP_CHOWN, CAP_DAC_OVERRIDE and their like away (capabilities(7)).
+  if (const long result = raw::call(SYS_capset, &before.header, before.data); result < 0)
+    throw Error::from_errno(static_cast<int>(-result), "capset");
+}
+
 std::uint64_t effective_capabilities() {
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {};
-  if (raw::call(SYS_capget, &header, data) != 0) fail_errno("capget");
-  return data[0].effective | static_cast<std::uint64_t>(data[1].effective) << 32;
+  const Sets sets = own_capabilities();
+  return sets.data[0].effective | static_cast<std::uint64_t>(sets.data[1].effective) << 32;
 }
 
 unsigned last_capability() {

@@ -22,14 +22,14 @@ constexpr std::size_t kLongestInterface = 15;
 // Docker's name for --default-gateway among the auxiliary addresses of the default bridge.
 constexpr std::string_view kContainerGateway = "DefaultGatewayIPv4";
 
-// names.RestrictedNamePattern of moby; never a path, never a rule (CVE-2021-20206).
+// names.RestrictedNamePattern of moby, and spaces within; never a path, never a rule (CVE-2021-20206).
 void check_network_name(const std::string& name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-           c == '-';
+           c == '-' || c == ' ';
   };
   const bool good = !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), allowed) &&
-                    name[0] != '_' && name[0] != '.' && name[0] != '-';
+                    name[0] != '_' && name[0] != '.' && name[0] != '-' && name[0] != ' ' && name.back() != ' ';
   if (!good)
     fail(ErrorKind::invalid_argument, "invalid network name \"{}\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
          printable(name, 80));

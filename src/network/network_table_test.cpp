@@ -82,9 +82,10 @@ TEST_F(Table, RefusesInDockersWords) {
 }
 
 TEST_F(Table, CVE_2021_20206_NamesAreNeverPaths) {
-  for (const std::string& name : {std::string(""), std::string(".."), std::string("../x"), std::string("a/b"),
-                                  std::string("-a"), std::string("a b"), std::string("a\nb"), std::string("a;b"),
-                                  std::string("a\0b", 3), std::string("\xc3\xa9"), std::string(256, 'a')}) {
+  for (const std::string& name :
+       {std::string(""), std::string(".."), std::string("../x"), std::string("a/b"), std::string("-a"),
+        std::string(" b"), std::string("b "), std::string("a\nb"), std::string("a;b"), std::string("a\0b", 3),
+        std::string("\xc3\xa9"), std::string(256, 'a')}) {
     EXPECT_EQ(refusal([&] { make(name); }).first, ErrorKind::invalid_argument) << name;
     EXPECT_NE(refusal([&] { make("good", [&](NetworkCreate& r) { r.driver = name; }); }).second, "nothing was refused");
   }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <exception>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "base/time.hpp"
+#include "kernel/capabilities.hpp"
 #include "kernel/files.hpp"
 #include "kernel/user_namespace.hpp"
 #include "storage/compression.hpp"
@@ -128,10 +130,13 @@ void unpack_into(const kernel::RootDirectory& root, std::string_view path, const
   writing.limits = options.limits;
   if (!options.copy_uid_gid) writing.owner = shift.to_archive(options.default_owner.uid, options.default_owner.gid);
   std::exception_ptr failure;
-  // A thread of its own because the umask is a thread's for life.
+  const kernel::Owner self{::geteuid(), ::getegid()};
+  // A thread of its own because the umask is a thread's for life, as are the ids of make_files_as.
   std::thread([&] {
     try {
       unmask_this_thread();
+      if (options.default_owner.uid != self.uid || options.default_owner.gid != self.gid)
+        kernel::make_files_as(options.default_owner.uid, options.default_owner.gid);
       const auto decoder = make_decoder(archive);
       DirectChunks chunks(*decoder);
       TarReader reader(chunks);

@@ -1,6 +1,7 @@
 """exec and attach, with and without a terminal: a real pseudo terminal drives the stock client."""
 
 import re
+import socket
 import subprocess
 
 import pytest
@@ -263,3 +264,18 @@ def test_signals_are_forwarded_by_the_client(docker, daemon):
 def test_exec_shows_in_ps_and_top(docker, box):
     docker("exec", "-d", box, "sleep", "777")
     wait_for(lambda: re.search("sleep 777", docker("top", box).out))
+
+
+@pytest.mark.bryo_only  # dockerd is slow enough that nobody notices
+def test_output_does_not_come_together_with_the_head(daemon):
+    """docker-py and dockerode read the head through a buffer and the stream past it."""
+    container = daemon.run("busybox", "sleep", "60", wait=False)
+    exec_id = daemon.api.post(f"/containers/{container}/exec", {"Cmd": ["sh", "-c", "echo made; touch /done"], "AttachStdout": True})["Id"]
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(daemon.socket))
+        client.settimeout(10)
+        client.sendall(f"POST /v1.47/exec/{exec_id}/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+                       "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".encode())
+        wait_for(lambda: daemon.exec(container, "test", "-e", "/done")[0] == 0)
+        assert client.recv(65536).endswith(b"\r\n\r\n")
+        assert client.recv(65536).endswith(b"made\n")

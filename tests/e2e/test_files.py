@@ -143,6 +143,21 @@ def test_cp_under_a_map_writes_mapped_owners(remapped, make_client, tmp):
         assert tar.getmember("file").uid == 1000, "archives carry the container's ids"
 
 
+def test_cp_under_a_map_into_mounts(remapped, make_client, tmp):
+    docker = make_client(remapped)
+    (tmp / "file").write_text("x")
+    docker("create", "--name", "made", "-v", "made:/data", "busybox", "stat", "-c", "%u", "/data/file")
+    docker("run", "-d", "--name", "box", "-v", "/data", "--tmpfs", "/fleeting", "busybox", "sleep", "600")
+    docker("exec", "box", "chown", "1000:1000", "/data")
+    docker("cp", tmp / "file", "made:/data")
+    docker("cp", tmp / "file", "box:/data")
+    assert docker("start", "-a", "made").out == "0\n"
+    assert docker("exec", "box", "stat", "-c", "%u", "/data/file").out == "0\n"
+    if remapped.engine.is_bryo:  # dockerd 20.10 writes below the tmpfs
+        docker("cp", tmp / "file", "box:/fleeting")
+        assert docker("exec", "box", "stat", "-c", "%u", "/fleeting/file").out == "0\n"
+
+
 @pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
 def test_CVE_2026_41567_compressed_upload_runs_nothing_of_the_image(daemon, kind):
     import bz2

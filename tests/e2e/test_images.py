@@ -193,3 +193,10 @@ def test_distribution_inspect(daemon, registry, docker):
     docker("push", "127.0.0.1:5000/hello:one")
     answer = daemon.api.get("/distribution/127.0.0.1:5000/hello:one/json")
     assert answer["Descriptor"]["digest"].startswith("sha256:") and answer["Platforms"][0]["architecture"] == "amd64"
+
+
+def test_pull_of_what_does_not_exist_has_its_status(daemon, registry):
+    with pytest.raises(ApiError) as error:
+        daemon.pull("127.0.0.1:5000/nosuch", tag="one")
+    assert error.value.status == 404
+    assert "manifest for 127.0.0.1:5000/nosuch:one not found: manifest unknown" in error.value.message

@@ -235,6 +235,13 @@ def test_prune(docker, daemon):
     assert docker("ps", "-a", "--format", "{{.Names}}").lines == ["going"]
 
 
+def test_health_checks_that_were_meant_to_be_seconds_are_refused(daemon):
+    for field in ("Interval", "Timeout", "StartPeriod"):
+        with pytest.raises(ApiError) as error:
+            daemon.api.post("/containers/create", {"Image": "busybox", "Healthcheck": {"Test": ["CMD", "true"], field: 30}})
+        assert error.value.status == 400 and f"{field} in Healthcheck cannot be less than 1ms" in error.value.message
+
+
 def test_health_turns_healthy(docker, daemon):
     docker("run", "-d", "--name", "box", "--health-cmd", "test -e /tmp/well", "--health-interval", "100ms", "--health-retries", "2",
            "--health-timeout", "5s", "busybox", "sh", "-c", "sleep 0.3; touch /tmp/well; sleep 60")

@@ -113,6 +113,11 @@ def test_rotation(docker, daemon):
     assert numbers == list(range(numbers[0], 2001)), "no gap, nothing twice"
 
 
+def test_max_file_alone_rotates_nothing(docker):
+    docker("run", "--name", "box", "--log-opt", "max-file=3", "busybox", "seq", "2000")
+    assert len(docker("logs", "box").lines) == 2000
+
+
 def test_log_driver_none(docker):
     docker("run", "--name", "box", "--log-driver", "none", "busybox", "echo", "x")
     result = docker.fails("logs", "box")

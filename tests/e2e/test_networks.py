@@ -251,6 +251,12 @@ def test_wrong_networks_are_refused(docker):
     assert "pre-defined network" in docker.fails("network", "rm", "bridge").err
 
 
+def test_a_name_with_spaces(docker):
+    docker("network", "create", "of the house")
+    docker("run", "--rm", "--network", "of the house", "busybox", "true")
+    assert docker("network", "rm", "of the house").out == "of the house\n"
+
+
 def test_prune(docker):
     docker("network", "create", "green")
     assert "green" in docker("network", "prune", "-f").out

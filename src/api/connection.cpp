@@ -167,7 +167,8 @@ asio::awaitable<bool> Connection::run_handler(std::shared_ptr<Exchange> exchange
   } else {
     current_ = exchange;
     if (eof_ && exchange->parser.done()) exchange->client_gone();
-    core_.pool.post([exchange] { exchange->work(); });
+    WorkerPool& pool = exchange->inlet ? core_.clients : core_.pool;
+    pool.post([exchange, &clients = core_.clients] { exchange->work(clients); });
     while (!exchange->settled() && !exchange->outlet.started()) co_await exchange->wake.wait();
   }
   const bool alive = co_await send_reply(exchange);

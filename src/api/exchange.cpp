@@ -29,28 +29,36 @@ void Exchange::note_failure(const std::exception_ptr& thrown) const {
                                   message_of(thrown)));
 }
 
-void Exchange::work() {
+void Exchange::attempt(const std::function<void()>& part) {
   try {
-    reply = route->handler(request);
-    if (const auto* stream = std::get_if<Reply::Stream>(&reply.body)) produce(*stream);
-    if (const auto* later = std::get_if<Reply::Later>(&reply.body)) begin_later(*later);
+    part();
   } catch (...) {
     note_failure(std::current_exception());
     reply = error_reply(std::current_exception());
   }
+}
+
+void Exchange::settle() {
   asio::post(loop_, [self = shared_from_this()] {
     self->settled_ = true;
     self->wake.set();
   });
 }
 
-void Exchange::work_inline() {
-  try {
+void Exchange::work(WorkerPool& clients) {
+  attempt([this] {
     reply = route->handler(request);
-  } catch (...) {
-    note_failure(std::current_exception());
-    reply = error_reply(std::current_exception());
-  }
+    if (const auto* later = std::get_if<Reply::Later>(&reply.body)) begin_later(*later);
+  });
+  if (!std::holds_alternative<Reply::Stream>(reply.body)) return settle();
+  clients.post([self = shared_from_this()] {
+    self->attempt([&] { self->produce(std::get<Reply::Stream>(self->reply.body)); });
+    self->settle();
+  });
+}
+
+void Exchange::work_inline() {
+  attempt([this] { reply = route->handler(request); });
   settled_ = true;
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "api/event.hpp"
 #include "api/message_parser.hpp"
 #include "api/router.hpp"
+#include "base/worker_pool.hpp"
 
 namespace bryo::api {
 
@@ -27,8 +29,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   // (loop) Routes stream the body through this; call before the handler runs.
   void open_inlet(std::function<void()> wake_feeder);
-  // (pool) Runs the handler, and its producer when it gives one.
-  void work();
+  // (pool) Runs the handler. A producer that it gives runs in `clients`.
+  void work(WorkerPool& clients);
   // (loop) For handlers that may run on the event loop: they give a whole reply.
   void work_inline();
   // (loop) The client has gone: producers, bodies and waits end.
@@ -50,6 +52,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
  private:
   std::function<void()> waker();
+  void attempt(const std::function<void()>& part);
+  void settle();
   void produce(const Reply::Stream& stream);
   void begin_later(const Reply::Later& later);
   void note_failure(const std::exception_ptr& thrown) const;

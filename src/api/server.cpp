@@ -51,6 +51,7 @@ ServerCore::ServerCore(Router routes, ServerOptions settings)
     : router(std::move(routes)),
       options(std::move(settings)),
       common_headers(headers_of_every_reply(options.experimental)),
+      clients(options.max_threads),
       pool(options.max_threads) {}
 
 void ServerCore::open_door(Listener listener) {

@@ -65,7 +65,9 @@ class ServerCore {
   std::vector<std::unique_ptr<boost::asio::signal_set>> signals_;
 
  public:
-  // Waits for the handlers that still run.
+  // They wait for the handlers that still run. `clients`: for what goes at the pace of a client; those who do not read,
+  // or send, keep only each other waiting.
+  WorkerPool clients;
   WorkerPool pool;
   // Destroyed first: a connection that outlives all this (in the loop's last handlers) has nobody to say goodbye to.
   const std::shared_ptr<ServerCore*> alive = std::make_shared<ServerCore*>(this);

@@ -75,7 +75,7 @@ struct Container {
   std::vector<PendingAttach> pending;
   std::uint64_t runs = 0;       // counts starts: a timer of an earlier run finds another number
   bool stop_requested = false;  // by a user: no restart
-  bool restart_requested = false;
+  unsigned restarts_under_way = 0;
   std::chrono::steady_clock::time_point up_since{};
   std::chrono::milliseconds restart_delay{100};
 };

@@ -38,7 +38,10 @@ class Engine::Impl {
     lifecycle.removed = [this](const ContainerPtr& container) { execs.forget(container); };
   }
 
-  ~Impl() { s.pool.stop(); }  // its tasks use everything below
+  ~Impl() {  // their tasks use everything below
+    s.pool.stop();
+    s.readers.stop();
+  }
 
   ContainerPtr find(std::string_view ref) const { return s.containers.find(ref); }
 

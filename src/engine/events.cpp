@@ -16,7 +16,6 @@ constexpr std::array kFilters = {"config", "container", "daemon", "event",  "ima
 constexpr auto kSweep = std::chrono::seconds(2);
 constexpr std::size_t kKept = 256;
 constexpr std::size_t kKeptBytes = 256U << 10;
-constexpr int kSendBuffer = 1 << 20;  // what a slow reader may lag behind
 
 bool contains(const std::vector<std::string>& values, std::string_view wanted) {
   return std::find(values.begin(), values.end(), wanted) != values.end();
@@ -142,7 +141,9 @@ void EventBus::publish(std::string type, std::string action, std::string actor_i
   if (const auto newest = recent_.newest(); newest && event.time <= *newest)
     event.time = *newest + std::chrono::nanoseconds(1);
   const std::string line = json::serialize(to_json(event)) + "\n";
-  subscribers_.remove_if([&](const auto& subscriber) { return !send(*subscriber, event, line); });
+  subscribers_.remove_if([&](const auto& subscriber) {
+    return matches(event, subscriber->filters) ? !send(*subscriber, line) : !is_open(*subscriber);
+  });
   recent_.add(event.time, line);
 }
 
@@ -159,10 +160,9 @@ void EventBus::sweep() {
   if (sweeping_) pool_.post_after(kSweep, [this] { sweep(); });
 }
 
-bool EventBus::send(const Subscriber& subscriber, const Event& event, std::string_view line) {
-  if (!matches(event, subscriber.filters)) return is_open(subscriber);
-  const auto sent = ::send(subscriber.fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  return sent == static_cast<ssize_t>(line.size());
+bool EventBus::send(const Subscriber& subscriber, std::string_view lines) {
+  const auto sent = ::send(subscriber.fd.get(), lines.data(), lines.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(lines.size());
 }
 
 UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTime> until, Filters filters) {
@@ -173,14 +173,17 @@ UniqueFd EventBus::subscribe(std::optional<WallTime> since, std::optional<WallTi
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail_errno("make a socket for events");
   UniqueFd reader(pair[0]);
   auto subscriber = std::make_shared<Subscriber>(Subscriber{UniqueFd(pair[1]), std::move(filters)});
-  ::setsockopt(subscriber->fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+  ::setsockopt(subscriber->fd.get(), SOL_SOCKET, SO_SNDBUF, &send_buffer_, sizeof send_buffer_);
 
   std::lock_guard lock(mutex_);
-  if (since) {
+  // In one piece: of small ones, each with its own overhead, a socket's buffer holds fewer.
+  std::string past;
+  if (since)
     recent_.each([&](WallTime time, std::string_view line) {
-      if (time >= *since && (!until || time <= *until)) send(*subscriber, event_of(json::parse(line), time), line);
+      if (time < *since || (until && time > *until)) return;
+      if (matches(event_of(json::parse(line), time), subscriber->filters)) past += line;
     });
-  }
+  if (!past.empty() && !send(*subscriber, past)) return reader;
   if (until && *until <= wall_now()) return reader;
   subscribers_.push_back(subscriber);
   if (!std::exchange(sweeping_, true)) pool_.post_after(kSweep, [this] { sweep(); });

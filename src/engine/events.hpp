@@ -64,7 +64,9 @@ class EventHistory {
 
 class EventBus {
  public:
-  explicit EventBus(WorkerPool& pool) : pool_(pool) {}
+  static constexpr int kSendBuffer = 1 << 20;  // bytes that a slow reader may lag behind, where the kernel allows them
+
+  explicit EventBus(WorkerPool& pool, int send_buffer = kSendBuffer) : pool_(pool), send_buffer_(send_buffer) {}
   void publish(std::string type, std::string action, std::string actor_id, Labels attributes);
   // Past events in [since, until], then live ones until `until` or until the reader closes.
   UniqueFd subscribe(std::optional<WallTime> since, std::optional<WallTime> until, Filters filters);
@@ -76,12 +78,13 @@ class EventBus {
   };
 
   // False when the reader is gone or too slow.
-  static bool send(const Subscriber& subscriber, const Event& event, std::string_view line);
+  static bool send(const Subscriber& subscriber, std::string_view lines);
   static bool is_open(const Subscriber& subscriber);
   void sweep();
   void end_later(const std::shared_ptr<Subscriber>& subscriber, WallTime until);
 
   WorkerPool& pool_;
+  const int send_buffer_;
   std::mutex mutex_;
   EventHistory recent_;
   std::list<std::shared_ptr<Subscriber>> subscribers_;

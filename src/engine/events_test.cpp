@@ -46,6 +46,18 @@ TEST(Events, AReaderThatDoesNotReadIsCutOffAndHoldsNobodyUp) {
   EXPECT_GT(bytes, 0U);  // what fitted, then the end: the gap is visible
 }
 
+// What the kernel allows by default (net.core.wmem_max) is less than as many small packets take.
+TEST(Events, AllThatAreKeptFitAtOnce) {
+  constexpr int kUsualLimit = 212992, kKept = 256;
+  WorkerPool pool(4);
+  EventBus bus(pool, kUsualLimit);
+  const WallTime start = wall_now();
+  const std::string label(600, 'x');
+  for (int i = 0; i < kKept; ++i) bus.publish("container", "start", std::to_string(i), {{"label", label}});
+  const UniqueFd fd = bus.subscribe(start, wall_now(), {});
+  for (int i = 0; i < kKept; ++i) ASSERT_THAT(read_line(fd), testing::HasSubstr(fmt::format("\"id\":\"{}\"", i)));
+}
+
 TEST(Table, PrefixesNamesAndAmbiguity) {
   ContainerTable table;
   for (const char* id : {"abc1", "abd2"}) {

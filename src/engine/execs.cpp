@@ -1,10 +1,14 @@
 #include "engine/execs.hpp"
 
+#include <csignal>
+
 #include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/strings.hpp"
 #include "engine/user_lookup.hpp"
+#include "kernel/process.hpp"
+#include "kernel/start_program.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -112,6 +116,7 @@ Stream Execs::start(std::string_view id, const ExecStartRequest& request) {
     auto started = monitor->exec(make_request(*exec, record, pid, bypass, request));
     std::lock_guard lock(mutex_);
     exec->pid = started.pid;
+    exec->start_time = started.start_time;
     return {std::move(started.stream), exec->request.tty};
   } catch (const Error& error) {
     {
@@ -177,6 +182,18 @@ std::optional<int> Execs::wait(std::string_view id, std::chrono::steady_clock::t
   std::unique_lock lock(mutex_);
   if (!changed_.wait_until(lock, deadline, [&] { return exec->state == State::ended; })) return std::nullopt;
   return exec->code.value_or(137);
+}
+
+void Execs::end(std::string_view id, std::chrono::milliseconds patience) const {
+  const ExecPtr exec = find(id);
+  UniqueFd process;
+  {
+    std::lock_guard lock(mutex_);
+    if (exec->state == State::running && exec->pid > 0) process = kernel::open_process(exec->pid, exec->start_time);
+  }
+  if (!process || !kernel::send_signal(process.get(), SIGTERM)) return;
+  if (!kernel::wait_for_end(process.get(), static_cast<int>(patience.count())))
+    kernel::send_signal(process.get(), SIGKILL);
 }
 
 void Execs::ended(const std::string& container, const std::string& exec_id, int code) {

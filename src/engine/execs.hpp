@@ -26,6 +26,9 @@ class Execs {
   ExecInspect inspect(std::string_view id) const;
   // Exit code once it has ended; nullopt when the deadline came first.
   std::optional<int> wait(std::string_view id, std::chrono::steady_clock::time_point deadline) const;
+  // SIGTERM to its process, and SIGKILL where that does not help within `patience`. Nothing when it has ended.
+  void end(std::string_view id, std::chrono::milliseconds patience) const;
+
   // Told by Lifecycle. Also: the container went down, so everything in it has ended.
   void ended(const std::string& container, const std::string& exec, int code);
   void container_down(const ContainerPtr& container);
@@ -40,6 +43,7 @@ class Execs {
     State state = State::created;
     std::optional<int> code;
     int pid = 0;
+    std::uint64_t start_time = 0;
   };
   using ExecPtr = std::shared_ptr<Exec>;
 

@@ -16,6 +16,7 @@ using std::chrono::seconds;
 constexpr std::size_t kMaxOutput = 4096;  // as Docker keeps
 constexpr std::size_t kMaxLog = 5;
 constexpr std::size_t kFrameHeader = 8;
+constexpr auto kProbeEnd = seconds(10);  // from SIGTERM to SIGKILL, as Docker gives it
 
 nanoseconds or_default(std::int64_t asked, nanoseconds fallback) { return asked > 0 ? nanoseconds(asked) : fallback; }
 
@@ -108,13 +109,17 @@ HealthChecks::ProbeResult HealthChecks::run(const Check& check) {
   ProbeResult result;
   std::string frames;
   const auto deadline = std::chrono::steady_clock::now() + check.timeout;
+  // The next one does not begin before this one has ended: probes that hang do not pile up in the container.
+  const auto too_late = [&]() -> ProbeResult {
+    execs_.end(id, kProbeEnd);
+    return {-1,
+            fmt::format("Health check exceeded timeout ({}s)", std::chrono::duration<double>(check.timeout).count())};
+  };
   char buffer[4096];
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd wanted{stream.fd.get(), POLLIN, 0};
-    if (left <= 0 || ::poll(&wanted, 1, static_cast<int>(std::min<long>(left, 60'000))) < 0)
-      return {-1,
-              fmt::format("Health check exceeded timeout ({}s)", std::chrono::duration<double>(check.timeout).count())};
+    if (left <= 0 || ::poll(&wanted, 1, static_cast<int>(std::min<long>(left, 60'000))) < 0) return too_late();
     if (wanted.revents == 0) continue;
     const ssize_t got = ::read(stream.fd.get(), buffer, sizeof buffer);
     if (got <= 0) break;
@@ -129,9 +134,7 @@ HealthChecks::ProbeResult HealthChecks::run(const Check& check) {
   }
   if (result.output.size() > kMaxOutput) result.output.resize(kMaxOutput);
   const auto code = execs_.wait(id, deadline);
-  if (!code)
-    return {-1,
-            fmt::format("Health check exceeded timeout ({}s)", std::chrono::duration<double>(check.timeout).count())};
+  if (!code) return too_late();
   result.code = *code;
   return result;
 }

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::string_view kContainerPrefix = "container:";
 constexpr std::size_t kMaxMemory = 4U << 20;
+constexpr std::size_t kMaxFile = 1U << 20;  // hosts, resolv.conf
 
 bool shares_network(const Record& record) { return record.host_config.network_mode.starts_with(kContainerPrefix); }
 
@@ -78,15 +79,19 @@ void Launcher::launch(Container& container) {
     trace.done("monitor: spawn");
     set_up_network(*monitor, record, network);
     trace.done("network: interfaces");
+    const CgroupName cgroup{s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
+    // Before it runs: an engine that finds it running must know its addresses and ports.
+    const std::string started_at = to_rfc3339_nano(wall_now());
+    remember(record.id, {network.endpoints, network.ports, started_at, cgroup.path, cgroup.root, network.with_bypass});
+    trace.done("remember");
     const auto started = monitor->start();
     for (const std::string& text : started.warnings) log::warning("container {}: {}", record.id.substr(0, 12), text);
-    const std::string started_at = to_rfc3339_nano(wall_now());
     trace.done("mounts, credentials, exec");
     std::lock_guard lock(container.mutex);
     container.monitor = monitor;
     container.process = started;
     container.record.started_at = started_at;
-    container.cgroup = {s_.options.rootless ? s_.cgroups.unified() : "", cgroup_path};
+    container.cgroup = cgroup;
     container.endpoints = std::move(network.endpoints);
     container.ports = std::move(network.ports);
     container.bypass = network.with_bypass;
@@ -96,12 +101,20 @@ void Launcher::launch(Container& container) {
     else
       discard_bundle(record);
     s_.networks.release_container(record.id);
+    discard_run(record);
     std::lock_guard lock(container.mutex);
     container.pending.clear();
     throw;
   }
-  remember_network(container);
-  trace.done("remember");
+}
+
+// What is in the runtime directory would make the next engine take this for a run whose end nobody saw.
+void Launcher::discard_run(const Record& record) const {
+  try {
+    s_.remove_runtime_directory(record.id);
+  } catch (const Error& error) {
+    log::warning("container {}: after a start that failed: {}", record.id, error.message());
+  }
 }
 
 void Launcher::resolve_user_once(Container& container) {
@@ -163,12 +176,16 @@ std::map<std::string, std::string> Launcher::joined_namespaces(const Record& rec
   return out;
 }
 
+network::DnsSettings Launcher::dns_of(const Record& record) const {
+  const HostConfig& host = record.host_config;
+  return {host.dns.empty() ? s_.options.dns : host.dns,
+          host.dns_search.empty() ? s_.options.dns_search : host.dns_search,
+          host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
+}
+
 Launcher::Network Launcher::reserve_network(const Record& record) {
   Network out;
-  const HostConfig& host = record.host_config;
-  out.dns = {host.dns.empty() ? s_.options.dns : host.dns,
-             host.dns_search.empty() ? s_.options.dns_search : host.dns_search,
-             host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
+  out.dns = dns_of(record);
   if (shares_network(record) || record.config.network_disabled) return out;
   for (const auto& [name, settings] : record.networks) {
     out.endpoints.push_back(
@@ -211,14 +228,13 @@ Launcher::HostNames Launcher::names_of(const Record& record) const {
   return {hostname.empty() ? kernel::host_name() : hostname, record.config.domainname};
 }
 
-void Launcher::write_files(const Record& record, const Network& network) {
-  if (shares_network(record)) return;
+std::string Launcher::hosts_text(const Record& record, const std::vector<network::Endpoint>& endpoints) {
   const bool host_network = record.host_config.network_mode == "host";
   const auto [hostname, domainname] = names_of(record);
   network::HostsFile hosts;
   hosts.hostname = hostname;
   hosts.domainname = domainname;
-  for (const auto& endpoint : network.endpoints) {
+  for (const auto& endpoint : endpoints) {
     if (!endpoint.ip_address.empty()) hosts.addresses.push_back(endpoint.ip_address);
     if (!endpoint.ipv6_address.empty()) hosts.addresses.push_back(endpoint.ipv6_address);
   }
@@ -242,11 +258,38 @@ void Launcher::write_files(const Record& record, const Network& network) {
                               other->record.config.hostname, other->record.name}});
     }
   }
-  write_file(record, "hosts", network::hosts_file(hosts));
-  write_file(record, "hostname", network::hostname_file(hostname));
-  write_file(record, "resolv.conf",
-             host_network ? s_.networks.host_resolv_conf(network.dns)
-                          : s_.networks.resolv_conf(network.dns, network.with_dns));
+  return network::hosts_file(hosts);
+}
+
+std::string Launcher::resolv_text(const Record& record, const std::vector<network::Endpoint>& endpoints) const {
+  return record.host_config.network_mode == "host"
+             ? s_.networks.host_resolv_conf(dns_of(record))
+             : s_.networks.resolv_conf(dns_of(record), s_.networks.needs_dns(endpoints));
+}
+
+void Launcher::write_files(const Record& record, const Network& network) {
+  if (shares_network(record)) return;
+  write_file(record, "hosts", hosts_text(record, network.endpoints));
+  write_file(record, "hostname", network::hostname_file(names_of(record).hostname));
+  write_file(record, "resolv.conf", resolv_text(record, network.endpoints));
+}
+
+void Launcher::rewrite_files(const Record& record, const std::vector<network::Endpoint>& before,
+                             const std::vector<network::Endpoint>& after) {
+  const auto rewrite = [&](const char* name, const std::string& ours, const std::string& text) {
+    if (ours == text) return;
+    // The container has this very file mounted: a new one in its place would not be seen.
+    const std::string path = s_.runtime_directory(record.id) + "/" + name;
+    if (kernel::read_file(kernel::open_at(AT_FDCWD, path, O_RDONLY).get(), kMaxFile) != ours) return;
+    const UniqueFd file = kernel::open_at(AT_FDCWD, path, O_WRONLY | O_TRUNC);
+    kernel::write_all(file.get(), std::as_bytes(std::span(text)));
+  };
+  try {
+    rewrite("hosts", hosts_text(record, before), hosts_text(record, after));
+    rewrite("resolv.conf", resolv_text(record, before), resolv_text(record, after));
+  } catch (const Error& error) {
+    log::warning("container {}: its hosts or resolv.conf are those of its start: {}", record.id, error.message());
+  }
 }
 
 std::map<std::string, std::string> Launcher::files_of(const Record& record) const {
@@ -291,6 +334,8 @@ SpecInputs Launcher::spec_inputs(const Record& record, bool bypass) {
   inputs.facts = &s_.facts;
   inputs.default_ulimits = s_.options.default_ulimits;
   inputs.seccomp_profile = s_.seccomp_profile;
+  inputs.apparmor = s_.apparmor->profile_of(record.host_config);
+  if (inputs.apparmor == kDefaultAppArmorProfile) s_.apparmor->ensure_loaded();
   inputs.no_new_privileges = s_.options.no_new_privileges;
   inputs.init = uses_init(record, s_.options);
   inputs.rootless = s_.options.rootless.has_value();
@@ -416,7 +461,7 @@ void Launcher::give_pending(Container& container, monitor::Monitor& monitor) {
 
 void Launcher::remember_network(const Container& container) {
   NetworkMemory memory;
-  std::string directory;
+  std::string id;
   {
     std::lock_guard lock(container.mutex);
     memory.endpoints = container.endpoints;
@@ -425,8 +470,13 @@ void Launcher::remember_network(const Container& container) {
     memory.cgroup_path = container.cgroup.path;
     memory.cgroup_root = container.cgroup.root;
     memory.bypass = container.bypass;
-    directory = s_.runtime_directory(container.record.id);
+    id = container.record.id;
   }
+  remember(id, memory);
+}
+
+void Launcher::remember(const std::string& id, const NetworkMemory& memory) const {
+  const std::string directory = s_.runtime_directory(id);
   const std::string text = json::serialize(json::encode(memory));
   const UniqueFd file = kernel::open_at(AT_FDCWD, directory + "/network.json.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
   kernel::write_all(file.get(), std::as_bytes(std::span(text)));

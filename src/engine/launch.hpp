@@ -44,6 +44,12 @@ class Launcher {
   // /run/bryo/containers/<id>/network.json: what a new bryod must know of a running container.
   void remember_network(const Container& container);
 
+  // The container's own --dns and the like, or the engine's.
+  network::DnsSettings dns_of(const Record& record) const;
+  // Of a running container whose networks have changed: /etc/hosts and /etc/resolv.conf, where nobody has written to
+  // them. Never throws.
+  void rewrite_files(const Record& record, const std::vector<network::Endpoint>& before,
+                     const std::vector<network::Endpoint>& after);
   // Another helper for a running container whose bypass has lost its own. Nothing when it is not running any more.
   void replace_bypass(Container& container);
 
@@ -56,6 +62,8 @@ class Launcher {
   std::string shared_memory_of(const std::string& ipc_mode);
   std::map<std::string, std::string> joined_namespaces(const Record& record);
   Network reserve_network(const Record& record);
+  std::string hosts_text(const Record& record, const std::vector<network::Endpoint>& endpoints);
+  std::string resolv_text(const Record& record, const std::vector<network::Endpoint>& endpoints) const;
   void write_files(const Record& record, const Network& network);
   void write_file(const Record& record, std::string_view name, std::string_view text);
   std::map<std::string, std::string> files_of(const Record& record) const;
@@ -67,6 +75,8 @@ class Launcher {
   runtime::LaunchPlan make_plan_of(const oci::RuntimeSpec& spec, const runtime::RootfsSource& rootfs,
                                    const runtime::PlanOptions& options, std::string& resctrl) const;
   void discard_bundle(const Record& record) const;
+  void discard_run(const Record& record) const;
+  void remember(const std::string& id, const NetworkMemory& memory) const;
   monitor::StartRequest make_request(const Record& record, Network& network);
   void set_up_network(monitor::Monitor& monitor, const Record& record, Network& network);
   void give_pending(Container& container, monitor::Monitor& monitor);

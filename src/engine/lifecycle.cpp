@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "engine/process_group.hpp"
 #include "engine/resources.hpp"
+#include "engine/unanswered.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -37,6 +38,24 @@ Error start_error(const Error& error) {
       .with_exit_code(error.exit_code());
 }
 
+// Keeps --rm from removing the container between its end and its start.
+class RestartUnderWay {
+ public:
+  explicit RestartUnderWay(Container& container) : container_(container) {
+    const std::lock_guard lock(container.mutex);
+    ++container.restarts_under_way;
+  }
+  ~RestartUnderWay() {
+    const std::lock_guard lock(container_.mutex);
+    --container_.restarts_under_way;
+  }
+  RestartUnderWay(const RestartUnderWay&) = delete;
+  RestartUnderWay& operator=(const RestartUnderWay&) = delete;
+
+ private:
+  Container& container_;
+};
+
 }  // namespace
 
 Lifecycle::Lifecycle(Services& services)
@@ -55,6 +74,7 @@ Lifecycle::~Lifecycle() {
 
 void Lifecycle::start(const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
+  check_answered(s_, *container);
   {
     std::lock_guard lock(container->mutex);
     switch (container->status) {
@@ -167,10 +187,12 @@ bool Lifecycle::wait_down(Container& container, std::uint64_t run, std::optional
 
 void Lifecycle::stop(const ContainerPtr& container, std::optional<int> timeout, std::string_view signal_name) {
   std::uint64_t run = 0;
-  bool paused = false;
   Record record;
+  int number = 0;
   {
     std::lock_guard lock(container->mutex);
+    const std::string& own = container->record.config.stop_signal;
+    number = parse_signal(!signal_name.empty() ? signal_name : !own.empty() ? own : "SIGTERM");
     if (container->status == Status::restarting) {
       container->record.stopped_by_user = true;
       container->change(Status::exited);  // the timer finds another state and does nothing
@@ -180,24 +202,23 @@ void Lifecycle::stop(const ContainerPtr& container, std::optional<int> timeout, 
       container->stop_requested = true;
       container->record.stopped_by_user = true;
       run = container->runs;
-      paused = container->status == Status::paused;
     }
     record = container->record;
     s_.save_later(record);
   }
-  if (run == 0) return s_.documents.flush();
-  const std::string wanted = !signal_name.empty()                 ? std::string(signal_name)
-                             : !record.config.stop_signal.empty() ? record.config.stop_signal
-                                                                  : "SIGTERM";
-  const int number = parse_signal(wanted);
+  if (run == 0) {
+    answer_waiters(*container, {record.exit_code, std::nullopt}, false);
+    return s_.documents.flush();
+  }
   const int grace = timeout.value_or(record.config.stop_timeout.value_or(kDefaultStopTimeout));
   s_.publish(record, "kill", {{"signal", std::to_string(number)}});
   signal(*container, number);
-  if (paused) unpause(container);
+  wake_for_signal(container);
   const auto patience = grace < 0 ? std::nullopt : std::optional<milliseconds>(seconds(grace));
   if (!wait_down(*container, run, patience)) {
     s_.publish(record, "kill", {{"signal", std::to_string(SIGKILL)}});
     signal(*container, SIGKILL);
+    wake_for_signal(container);
     if (!wait_down(*container, run, milliseconds(kKillPatience)))
       fail(ErrorKind::internal, "cannot stop container: {}: tried to kill container, but did not receive an exit event",
            record.id);
@@ -207,11 +228,8 @@ void Lifecycle::stop(const ContainerPtr& container, std::optional<int> timeout, 
 }
 
 void Lifecycle::restart(const ContainerPtr& container, std::optional<int> timeout, std::string_view signal_name) {
+  const RestartUnderWay under_way(*container);
   try {
-    {
-      std::lock_guard lock(container->mutex);
-      container->restart_requested = true;  // keeps --rm from removing it in between
-    }
     stop(container, timeout, signal_name);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::not_modified) throw;
@@ -221,20 +239,13 @@ void Lifecycle::restart(const ContainerPtr& container, std::optional<int> timeou
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::not_modified) throw;
   }
-  Record record;
-  {
-    std::lock_guard lock(container->mutex);
-    container->restart_requested = false;
-    record = container->record;
-  }
-  s_.publish(record, "restart");
+  s_.publish(*container, "restart");
 }
 
 void Lifecycle::kill(const ContainerPtr& container, std::string_view signal_name) {
   const int number = parse_signal(signal_name.empty() ? "SIGKILL" : signal_name);
   Record record;
   std::uint64_t run = 0;
-  bool paused = false;
   const auto is_up = [&] {
     std::lock_guard lock(container->mutex);
     return container->is_up();
@@ -249,7 +260,6 @@ void Lifecycle::kill(const ContainerPtr& container, std::string_view signal_name
            container->record.id);
     record = container->record;
     run = container->runs;
-    paused = container->status == Status::paused;
     if (number == SIGKILL) {
       container->stop_requested = true;
       container->record.stopped_by_user = true;
@@ -258,9 +268,22 @@ void Lifecycle::kill(const ContainerPtr& container, std::string_view signal_name
   s_.publish(record, "kill", {{"signal", std::to_string(number)}});
   signal(*container, number);
   if (number != SIGKILL) return;
-  if (paused) unpause(container);
+  wake_for_signal(container);
   if (!wait_down(*container, run, milliseconds(kKillPatience)))
     log::warning("container {}: killed, but its end was not seen within {} s", record.id, kKillPatience.count());
+}
+
+// What is frozen takes no signal; where SIGKILL ends it all the same (cgroup v2), it may be gone by now.
+void Lifecycle::wake_for_signal(const ContainerPtr& container) {
+  {
+    std::lock_guard lock(container->mutex);
+    if (container->status != Status::paused) return;
+  }
+  try {
+    unpause(container);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::conflict) throw;
+  }
 }
 
 void Lifecycle::pause(const ContainerPtr& container) {

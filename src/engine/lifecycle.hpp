@@ -62,6 +62,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void schedule_restart(const ContainerPtr& container);
   void restart_now(const ContainerPtr& container, std::uint64_t run);
   void signal(Container& container, int number);
+  void wake_for_signal(const ContainerPtr& container);
   bool wait_down(Container& container, std::uint64_t run, std::optional<std::chrono::milliseconds> patience);
   void discard(const ContainerPtr& container, bool volumes);
   void remove_anonymous_volumes(const Record& record);

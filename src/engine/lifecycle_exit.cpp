@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
 #include "engine/process_group.hpp"
+#include "engine/unanswered.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -129,7 +130,7 @@ void Lifecycle::ended(const ContainerPtr& container, const monitor::ExitInfo& in
   {
     std::lock_guard lock(container->mutex);
     if (!container->is_up()) return;
-    keep = container->restart_requested;
+    keep = container->restarts_under_way > 0;
     monitor = container->monitor;
     if (std::chrono::steady_clock::now() - container->up_since > kLongRun) container->restart_delay = milliseconds(100);
     container->record.exit_code = info.code;
@@ -223,6 +224,7 @@ void Lifecycle::restart_now(const ContainerPtr& container, std::uint64_t run_num
 
 void Lifecycle::remove(const ContainerPtr& container, const RemoveRequest& request) {
   std::unique_lock operation(container->operation);
+  check_answered(s_, *container);
   {
     std::unique_lock lock(container->mutex);
     const Record& record = container->record;

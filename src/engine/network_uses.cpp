@@ -8,6 +8,8 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "engine/endpoint_request.hpp"
+#include "engine/port_uses.hpp"
+#include "engine/ports.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -121,8 +123,10 @@ void NetworkUses::connect(std::string_view ref, const ContainerPtr& container, c
   std::lock_guard operation(container->operation);
   const auto config = s_.networks.find(ref);
   Record record;
+  bool up = false;
   {
     std::lock_guard lock(container->mutex);
+    up = container->is_up();
     check_joinable(*container);
     if (config.driver == "host")
       fail(ErrorKind::invalid_argument,
@@ -131,7 +135,7 @@ void NetworkUses::connect(std::string_view ref, const ContainerPtr& container, c
       fail(ErrorKind::permission, "endpoint with name {} already exists in network {}", container->record.name,
            config.name);
   }
-  if (container->is_up()) connect_live(*container, config, settings);
+  if (up) connect_live(*container, config, settings);
   {
     std::lock_guard lock(container->mutex);
     // none and another network exclude each other: connecting ends none.
@@ -146,38 +150,40 @@ void NetworkUses::connect(std::string_view ref, const ContainerPtr& container, c
 
 void NetworkUses::connect_live(Container& container, const network::NetworkConfig& config,
                                const EndpointSettings& settings) {
-  network::EndpointRequest request;
+  Record record;
+  std::vector<network::Endpoint> before;
   unsigned index = 0;
   int pid = 0;
-  bool first = false;
   {
     std::lock_guard lock(container.mutex);
-    const Record& record = container.record;
-    request = endpoint_request(record, config.name, settings);
+    record = container.record;
+    before = container.endpoints;
     pid = container.process.pid;
-    first = container.endpoints.empty();
-    for (const auto& endpoint : container.endpoints)
-      if (const auto number =
-              parse_integer<unsigned>(std::string_view(endpoint.interface_name)
-                                          .substr(std::min<std::size_t>(3, endpoint.interface_name.size()))))
-        index = std::max(index, *number + 1);
   }
-  network::Endpoint endpoint = s_.networks.reserve(config.name, request);
+  for (const auto& endpoint : before)
+    if (const auto number = parse_integer<unsigned>(
+            std::string_view(endpoint.interface_name).substr(std::min<std::size_t>(3, endpoint.interface_name.size()))))
+      index = std::max(index, *number + 1);
+  // The first that leads out.
+  const bool way_out = s_.networks.gateway_endpoint(before) == network::NetworkManager::npos;
+  network::Endpoint endpoint = s_.networks.reserve(config.name, endpoint_request(record, config.name, settings));
   try {
     const UniqueFd netns = netns_of(pid);
-    s_.networks.attach(endpoint, netns.get(), index, first);
-    if (s_.networks.needs_dns({endpoint})) {
-      const HostConfig& host = container.record.host_config;
-      s_.networks.serve_dns(container.record.id, netns.get(), {host.dns, host.dns_search, host.dns_options});
-    }
+    s_.networks.attach(endpoint, netns.get(), index, way_out);
+    if (s_.networks.needs_dns({endpoint}))
+      s_.networks.serve_dns(record.id, netns.get(), lifecycle_.launcher().dns_of(record));
   } catch (...) {
     s_.networks.release(endpoint);
     throw;
   }
+  std::vector<network::Endpoint> after = before;
+  after.push_back(endpoint);
   {
     std::lock_guard lock(container.mutex);
-    container.endpoints.push_back(std::move(endpoint));
+    container.endpoints = after;
   }
+  if (way_out) publish_ports(s_, container, endpoint, ports_to_publish(record, s_.options.default_publish_ip));
+  lifecycle_.launcher().rewrite_files(record, before, after);
   lifecycle_.launcher().remember_network(container);
 }
 
@@ -186,7 +192,7 @@ void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container
   const auto config = s_.networks.find(ref);
   Record record;
   std::optional<network::Endpoint> left;
-  std::optional<network::Endpoint> next_gateway;
+  std::vector<network::Endpoint> before, after;
   int pid = 0;
   {
     std::lock_guard lock(container->mutex);
@@ -195,22 +201,27 @@ void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container
            "container cannot be disconnected from host network or connected to host network");
     if (container->record.networks.erase(config.name) == 0)
       fail(ErrorKind::permission, "container {} is not connected to network {}", container->record.id, config.name);
-    const auto found = std::find_if(container->endpoints.begin(), container->endpoints.end(),
+    before = after = container->endpoints;
+    const auto found = std::find_if(after.begin(), after.end(),
                                     [&](const auto& endpoint) { return endpoint.network_id == config.id; });
-    if (found != container->endpoints.end()) {
+    if (found != after.end()) {
       left = std::move(*found);
-      container->endpoints.erase(found);
+      after.erase(found);
     }
-    const auto gateway = s_.networks.gateway_endpoint(container->endpoints);
-    if (gateway != network::NetworkManager::npos) next_gateway = container->endpoints[gateway];
+    container->endpoints = after;
     pid = container->process.pid;
     record = container->record;
   }
   if (left && pid != 0) {
+    const auto ports = withdraw_ports(s_, *container, *left);
     const UniqueFd netns = netns_of(pid);
     s_.networks.detach(*left, netns.get());
     s_.networks.release(*left);
-    if (next_gateway) s_.networks.set_default_gateway(*next_gateway, netns.get());
+    if (const auto next = s_.networks.gateway_endpoint(after); next != network::NetworkManager::npos) {
+      s_.networks.set_default_gateway(after[next], netns.get());
+      publish_ports(s_, *container, after[next], same_ports(ports));
+    }
+    lifecycle_.launcher().rewrite_files(record, before, after);
     lifecycle_.launcher().remember_network(*container);
   }
   s_.save(record);

@@ -36,6 +36,16 @@ std::string text_of(const PortMap& ports) {
   return out;
 }
 
+void withdraw(Services& services, const std::shared_ptr<monitor::Monitor>& monitor, const std::string& id,
+              const std::vector<network::PublishedPort>& ports) {
+  services.networks.unpublish(id, ports);
+  try {
+    if (monitor) monitor->remove_ports(names_of(ports));
+  } catch (const Error& error) {
+    log::debug("container {}: its sockets end with it: {}", id, error.message());
+  }
+}
+
 }  // namespace
 
 struct PortUses::Running {
@@ -80,12 +90,7 @@ network::PublishResult PortUses::publish(const Running& running, const Record& r
 
 void PortUses::withdraw(const Running& running, const std::string& id,
                         const std::vector<network::PublishedPort>& ports) {
-  s_.networks.unpublish(id, ports);
-  try {
-    running.monitor->remove_ports(names_of(ports));
-  } catch (const Error& error) {
-    log::debug("container {}: its sockets end with it: {}", id, error.message());
-  }
+  engine::withdraw(s_, running.monitor, id, ports);
 }
 
 PortView PortUses::add(const ContainerPtr& container, const PortMap& wanted) {
@@ -145,6 +150,59 @@ PortView PortUses::remove(const ContainerPtr& container, const PortMap& wanted) 
   }
   s_.publish(record, "port_rm", {{"ports", run ? text_of(removal.ports) : text_of(wanted)}});
   return view;
+}
+
+std::vector<network::PublishedPort> withdraw_ports(Services& services, Container& container,
+                                                   const network::Endpoint& endpoint) {
+  std::vector<network::PublishedPort> gone;
+  std::shared_ptr<monitor::Monitor> monitor;
+  std::string id;
+  {
+    std::lock_guard lock(container.mutex);
+    id = container.record.id;
+    monitor = container.monitor;
+    std::erase_if(container.ports, [&](const network::PublishedPort& port) {
+      if (port.target_ip != endpoint.ip_address && port.target_ip != endpoint.ipv6_address) return false;
+      gone.push_back(port);
+      return true;
+    });
+  }
+  if (!gone.empty()) withdraw(services, monitor, id, gone);
+  return gone;
+}
+
+std::vector<network::PortPublish> same_ports(const std::vector<network::PublishedPort>& ports) {
+  std::vector<network::PortPublish> out;
+  for (const network::PublishedPort& port : ports)
+    out.push_back({port.container_port, network::parse_protocol(port.protocol), port.host_ip, port.host_port, 0});
+  return out;
+}
+
+void publish_ports(Services& services, Container& container, const network::Endpoint& endpoint,
+                   const std::vector<network::PortPublish>& ports) {
+  std::shared_ptr<monitor::Monitor> monitor;
+  std::string id;
+  {
+    std::lock_guard lock(container.mutex);
+    id = container.record.id;
+    monitor = container.monitor;
+  }
+  for (const network::PortPublish& port : ports) {
+    try {
+      auto result = services.networks.publish(id, endpoint, {port});
+      try {
+        if (monitor) monitor->add_ports(forwards_of(std::move(result.sockets)));
+      } catch (...) {
+        withdraw(services, monitor, id, result.ports);
+        throw;
+      }
+      std::lock_guard lock(container.mutex);
+      container.ports.insert(container.ports.end(), result.ports.begin(), result.ports.end());
+    } catch (const Error& error) {
+      log::warning("container {}: its port {} is not published at its new network: {}", id, port.container_port,
+                   error.message());
+    }
+  }
 }
 
 }  // namespace bryo::engine

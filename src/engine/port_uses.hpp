@@ -12,6 +12,16 @@ namespace bryo::engine {
 
 using PortView = std::map<std::string, std::optional<std::vector<PortBinding>>>;
 
+// For a container whose networks change while it runs; whoever calls holds its `operation`.
+// Withdraws the ports that lead to this endpoint, whose address is about to be somebody else's, and returns them.
+std::vector<network::PublishedPort> withdraw_ports(Services& services, Container& container,
+                                                   const network::Endpoint& endpoint);
+// Publishes these at this endpoint. Ports that cannot be had are logged and left out.
+void publish_ports(Services& services, Container& container, const network::Endpoint& endpoint,
+                   const std::vector<network::PortPublish>& ports);
+// As they were.
+std::vector<network::PortPublish> same_ports(const std::vector<network::PublishedPort>& ports);
+
 class PortUses {
  public:
   PortUses(Services& services, Lifecycle& lifecycle) : s_(services), lifecycle_(lifecycle) {}

@@ -75,7 +75,9 @@ void Lifecycle::restore() {
     try {
       adopt(container, running);
     } catch (const Error& error) {
-      log::error("container {}: cannot find out whether it runs: {}", container->record.id, error.what());
+      log::error("container {}: cannot find out whether it runs, and leaves it alone: {}", container->record.id,
+                 error.what());
+      continue;  // perhaps it does: a second run beside the first would ruin both
     }
     if (container->is_up()) continue;
     const auto& policy = container->record.host_config.restart_policy.name;
@@ -185,10 +187,7 @@ void Lifecycle::adopt(const ContainerPtr& container, std::vector<network::Runnin
       entry.ports = memory.ports;
       if (!memory.endpoints.empty())
         entry.netns = kernel::open_trusted(fmt::format("/proc/{}/ns/net", status.process.pid), O_RDONLY);
-      const HostConfig& host = container->record.host_config;
-      entry.dns = {host.dns.empty() ? s_.options.dns : host.dns,
-                   host.dns_search.empty() ? s_.options.dns_search : host.dns_search,
-                   host.dns_options.empty() ? s_.options.dns_options : host.dns_options};
+      entry.dns = launcher_.dns_of(container->record);
       running.push_back(std::move(entry));
       std::lock_guard lock(container->mutex);
       container->monitor = monitor;
@@ -246,8 +245,12 @@ void Lifecycle::remove_leftovers() {
   for (const auto& entry : names_in(s_.runtime_root)) {
     if (known.contains(entry.name)) continue;
     const std::string directory = s_.runtime_root + "/" + entry.name;
-    if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
-    s_.remove_runtime_directory(entry.name);
+    try {
+      if (auto monitor = hub_->reconnect(entry.name, directory)) monitor->close();
+      s_.remove_runtime_directory(entry.name);
+    } catch (const Error& error) {
+      log::error("container {}, which has no record any more: {}", entry.name, error.what());
+    }
   }
 }
 

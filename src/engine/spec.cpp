@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/apparmor.hpp"
 #include "engine/bypass.hpp"
 #include "engine/device_requests.hpp"
 #include "engine/spec_parts.hpp"
@@ -154,7 +155,7 @@ oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& secur
   process.capabilities = capability_sets(capabilities, inputs.user.uid);
   process.rlimits = rlimits(inputs);
   process.no_new_privileges = security.no_new_privileges;
-  if (security.apparmor != "unconfined") process.apparmor_profile = security.apparmor;
+  if (inputs.apparmor != kUnconfined) process.apparmor_profile = inputs.apparmor;
   process.oom_score_adj = record.host_config.oom_score_adj;
   return process;
 }
@@ -343,6 +344,7 @@ oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& ex
   if (!exec.working_dir.empty()) process.cwd = exec.working_dir;
   process.capabilities = exec.privileged ? capability_sets(all_capabilities(), user.uid)
                                          : capability_sets(effective_capabilities(record.host_config), user.uid);
+  if (exec.privileged) process.apparmor_profile.clear();
   process.oom_score_adj.reset();
   return process;
 }

@@ -31,6 +31,7 @@ struct SpecInputs {
   const runtime::HostFacts* facts = nullptr;
   std::vector<Ulimit> default_ulimits;
   std::string seccomp_profile;  // daemon-wide: "", unconfined or JSON
+  std::string apparmor;         // AppArmor::profile_of()
   bool no_new_privileges = false;
   bool init = false;
   bool rootless = false;

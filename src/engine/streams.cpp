@@ -65,7 +65,7 @@ UniqueFd pump(Services& services, const std::string& path, const monitor::LogQue
   auto reader = std::make_shared<monitor::LogReader>(path, query);
   auto [mine, theirs] = socket_pair();
   auto out = std::make_shared<UniqueFd>(std::move(mine));
-  services.pool.post([reader, out] { send_log(*reader, out->get()); });
+  services.readers.post([reader, out] { send_log(*reader, out->get()); });
   return std::move(theirs);
 }
 
@@ -93,7 +93,7 @@ UniqueFd replay(Services& services, const ContainerPtr& container, const std::st
   }
   auto [mine, theirs] = socket_pair();
   auto socket = std::make_shared<UniqueFd>(std::move(mine));
-  services.pool.post([container, wanted, reader, socket] {
+  services.readers.post([container, wanted, reader, socket] {
     if (reader && !send_log(*reader, socket->get())) return;
     try {
       connect(*container, wanted, std::move(*socket));

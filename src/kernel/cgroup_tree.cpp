@@ -32,13 +32,27 @@ bool systemd_manages() {
   return it_does;
 }
 
-// `child` is new: it has nothing, or (cgroup.clone_children) what its parent has.
-void inherit_cpuset(const std::string& parent, const std::string& child) {
+// `child` is new: it has nothing, or (cgroup.clone_children) what its parent has. False when the parent has nothing.
+bool inherit_cpuset(const std::string& parent, const std::string& child) {
   const auto from = CgroupDirectory::require(parent);
   const auto to = CgroupDirectory::require(child);
+  bool all = true;
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    const auto inherited = from.read(file);
-    if (inherited && !trim(*inherited).empty()) to.write(file, trim(*inherited));
+    const std::string inherited(trim(from.read(file).value_or("")));
+    all = all && !inherited.empty();
+    if (!inherited.empty()) to.write(file, inherited);
+  }
+  return all;
+}
+// Of those on the way that somebody has made and not filled (yet): another start at the same moment, or a plain mkdir.
+void fill_cpusets(const std::string& hierarchy, const std::string& path) {
+  std::string parent = hierarchy;
+  for (const auto& prefix : prefixes(path)) {
+    const auto directory = CgroupDirectory::require(hierarchy + prefix);
+    if (trim(directory.read("cpuset.cpus").value_or("")).empty() ||
+        trim(directory.read("cpuset.mems").value_or("")).empty())
+      inherit_cpuset(parent, hierarchy + prefix);
+    parent = hierarchy + prefix;
   }
 }
 
@@ -58,17 +72,14 @@ void make_v1(const std::string& hierarchy, const std::string& path, bool cpusets
   const MadeDirectory first = make_cgroup_directory(leaf);
   if (first == MadeDirectory::there_already) return;
   if (first == MadeDirectory::made) {
-    if (cpusets) inherit_cpuset(leaf.substr(0, leaf.rfind('/')), leaf);
+    if (cpusets && !inherit_cpuset(leaf.substr(0, leaf.rfind('/')), leaf)) fill_cpusets(hierarchy, path);
     return;
   }
-  std::string parent = hierarchy;
   for (const auto& prefix : prefixes(path)) {
     const std::string directory = hierarchy + prefix;
-    const MadeDirectory outcome = make_cgroup_directory(directory);
-    require_made(outcome, directory);
-    if (outcome == MadeDirectory::made && cpusets) inherit_cpuset(parent, directory);
-    parent = directory;
+    require_made(make_cgroup_directory(directory), directory);
   }
+  if (cpusets) fill_cpusets(hierarchy, path);
 }
 
 void make_v2(const std::string& unified, const std::string& path) {

@@ -3,9 +3,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,6 +132,18 @@ TEST_F(CgroupTest, UpdateRaisesAndLowersMemoryWithSwap) {
   cgroup.update(only_pids);
   EXPECT_EQ(cgroup.stats().pids_limit, 7u);
   EXPECT_EQ(cgroup.stats().memory_limit, 32u << 20);
+}
+
+// Somebody else has made the parent and not filled it yet: another container's start, at the same moment.
+TEST_F(CgroupTest, AParentWithoutProcessorsGetsThoseAboveIt) {
+  const std::string cpusets = hierarchy_of(layout_, "cpuset");
+  if (v2() || cpusets.empty()) GTEST_SKIP() << "v1's cpusets are meant";
+  ASSERT_EQ(::mkdir((cpusets + parent_).c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir((cpusets + parent_ + "/between").c_str(), 0755), 0);
+  const auto cgroup = make({}, "between/c1");
+  EXPECT_NE(file("cpuset", "cpuset.cpus", "between/c1"), "");
+  EXPECT_NE(file("cpuset", "cpuset.mems", "between/c1"), "");
+  cgroup.add(sleeper());
 }
 
 TEST_F(CgroupTest, MissingControllerAndBadValueAreNamedAndLeaveNothing) {
@@ -356,6 +372,39 @@ TEST_F(UnifiedCgroupTest, FreezeThawKillAndRemove) {
   bool removed = false;
   for (int i = 0; i < 1000 && !removed; ++i) removed = cgroup.remove();
   EXPECT_TRUE(removed);
+}
+
+// A write from a page that nobody brings: it waits in the kernel, where no freezer stops it, and dies when killed.
+[[noreturn]] void wait_in_the_kernel() {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int faults = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC));
+  struct uffdio_api api = {UFFD_API, 0, 0};
+  void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct uffdio_register missing = {};
+  missing.range = {reinterpret_cast<std::uintptr_t>(page), 4096};
+  missing.mode = UFFDIO_REGISTER_MODE_MISSING;
+  int ends[2];
+  if (faults < 0 || ::ioctl(faults, UFFDIO_API, &api) != 0 || ::ioctl(faults, UFFDIO_REGISTER, &missing) != 0 ||
+      ::pipe(ends) != 0 || ::write(ends[1], page, 1) != 1)
+    ::_exit(77);
+  ::_exit(78);
+}
+
+TEST_F(UnifiedCgroupTest, WaitingForAProcessThatDoesNotFreezeCostsNoProcessor) {
+  const auto cgroup = make({}, "stuck");
+  const pid_t stuck = ::fork();
+  if (stuck == 0) wait_in_the_kernel();
+  children_.push_back(stuck);
+  cgroup.add(stuck);
+  ::usleep(100'000);
+  if (::waitpid(stuck, nullptr, WNOHANG) != 0) {
+    children_.clear();
+    GTEST_SKIP() << "no userfaultfd here";
+  }
+  const std::clock_t before = std::clock();
+  EXPECT_THROW(cgroup.freeze(std::chrono::milliseconds(1000)), Error);
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 10);
+  EXPECT_FALSE(cgroup.frozen());
 }
 
 TEST_F(UnifiedCgroupTest, MissingControllersAreNamed) {

@@ -4,6 +4,7 @@
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/error.hpp"
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
+#include "kernel/raw.hpp"
 #include "kernel/signal_block.hpp"
 #include "kernel/vm_clone.hpp"
 
@@ -27,7 +29,7 @@ class Holder {
  public:
   Holder() {
     const SignalBlock block;
-    pid_ = clone_sharing_memory(&Holder::wait_for_the_end, stack_ + sizeof stack_, CLONE_NEWUSER, nullptr);
+    pid_ = clone_sharing_memory(&Holder::wait_for_the_end, stack_ + sizeof stack_, CLONE_NEWUSER, &maker_);
     if (pid_ < 0) throw Error::from_errno(errno, "make a user namespace (is user.max_user_namespaces 0?)");
   }
   ~Holder() {
@@ -48,10 +50,14 @@ class Holder {
   UniqueFd open_namespace() const { return open_trusted(fmt::format("/proc/{}/ns/user", pid_), O_RDONLY); }
 
  private:
-  __attribute__((no_sanitize("thread"))) static int wait_for_the_end(void*) {
+  // Or for the maker's own end, by kill -9: then it is nobody's child, and nobody else ends it.
+  __attribute__((no_sanitize("thread"))) static int wait_for_the_end(void* maker) {
+    ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (::syscall(SYS_getppid) != *static_cast<const pid_t*>(maker)) ::syscall(SYS_exit, 1);
     for (;;) ::syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
   }
 
+  pid_t maker_ = raw::own_pid();
   alignas(64) char stack_[16384];
   pid_t pid_ = -1;
 };
@@ -75,9 +81,10 @@ class Visitor {
     if (::pipe2(ends, O_CLOEXEC) != 0) fail_errno("pipe");
     const UniqueFd reader(ends[0]);
     UniqueFd writer(ends[1]);
+    const pid_t maker = raw::own_pid();
     pid_ = ::fork();
     if (pid_ < 0) fail_errno("fork");
-    if (pid_ == 0) stay_in(user_namespace, writer.get());
+    if (pid_ == 0) stay_in(user_namespace, writer.get(), maker);
     writer.reset();
     int number = 0;
     // End of file: it was killed.
@@ -98,8 +105,11 @@ class Visitor {
   // 340 lines of three numbers.
   static constexpr std::size_t kMaxMap = 64 * 1024;
 
-  [[noreturn]] static void stay_in(int user_namespace, int link) {
+  [[noreturn]] static void stay_in(int user_namespace, int link, pid_t maker) {
     const int number = ::setns(user_namespace, CLONE_NEWUSER) == 0 ? 0 : errno;
+    // Afterwards: new credentials may take it away.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != maker) ::_exit(1);
     if (::write(link, &number, sizeof number) != sizeof number) ::_exit(1);
     for (;;) ::pause();
   }

@@ -3,16 +3,21 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "base/error.hpp"
 #include "kernel/idmap.hpp"
 #include "kernel/namespaces.hpp"
+#include "kernel/processes.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -135,6 +140,37 @@ TEST(Namespaces, PathsAreChecked) {
   EXPECT_THROW(open_namespace_path("/proc/self/ns/net", namespace_flag("ipc")), Error);
   EXPECT_THROW(open_namespace_path("/dev/null", namespace_flag("net")), Error);
   EXPECT_THROW(open_namespace_path("/nope", namespace_flag("net")), Error);
+}
+
+// It shares its maker's memory: one that outlived it would hold all of that, with every signal blocked.
+TEST(UserNamespaces, NothingIsLeftOfAMakerThatIsKilled) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  int left = 0;
+  for (int turn = 0; turn < 20; ++turn) {
+    const pid_t maker = ::fork();
+    if (maker == 0)
+      for (;;) make_user_namespace("0 100000 1\n", "0 100000 1\n");
+    ::usleep(static_cast<useconds_t>(5000 + turn * 377));
+    ASSERT_EQ(::kill(maker, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(maker, nullptr, 0), maker);
+    // Who is dying may take its time.
+    std::vector<pid_t> orphans;
+    for (int look = 0; look < 200; ++look) {
+      while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
+      }
+      orphans = descendants_of(::getpid());
+      if (orphans.empty()) break;
+      ::usleep(10'000);
+    }
+    for (const pid_t orphan : orphans) {
+      ++left;
+      ::kill(orphan, SIGKILL);
+      ::waitpid(orphan, nullptr, __WALL);
+    }
+  }
+  EXPECT_EQ(left, 0);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 }  // namespace

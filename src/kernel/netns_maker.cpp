@@ -1,6 +1,7 @@
 #include "kernel/netns_maker.hpp"
 
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -26,10 +27,12 @@ void raise_loopback() {
 
 }  // namespace
 
-NetnsMaker::NetnsMaker() {
+NetnsMaker::NetnsMaker(const cpu_set_t& processors, UniqueFd slow_to_close) : slow_to_close_(std::move(slow_to_close)) {
   const SignalBlock block;  // signals are for the thread that expects them
   try {
     thread_ = std::thread([this] { make(); });
+    // Schedulers differ in where they begin a thread.
+    ::pthread_setaffinity_np(thread_.native_handle(), sizeof processors, &processors);
   } catch (const std::system_error& error) {
     throw Error::from_errno(error.code().value(), "start a thread that makes a network namespace");
   }
@@ -44,6 +47,7 @@ void NetnsMaker::make() {
     enter_new_netns();
     raise_loopback();
     made_ = open_own_netns();
+    slow_to_close_.reset();
   } catch (...) {
     failure_ = std::current_exception();
   }

@@ -1,6 +1,8 @@
 // A network namespace in the making.
 #pragma once
 
+#include <sched.h>
+
 #include <exception>
 #include <thread>
 
@@ -13,8 +15,10 @@ namespace bryo::kernel {
 // nobody is in it, and its loopback interface is up.
 class NetnsMaker {
  public:
+  // The thread runs on `processors` (idle_processors(): on that of its owner it would save no time). It closes
+  // `slow_to_close`, too (the last descriptor of a detached mount: whoever closes it waits for an RCU grace period).
   // Error when there can be no thread.
-  NetnsMaker();
+  explicit NetnsMaker(const cpu_set_t& processors, UniqueFd slow_to_close = {});
   // Waits for the thread.
   ~NetnsMaker();
   NetnsMaker(const NetnsMaker&) = delete;
@@ -27,6 +31,7 @@ class NetnsMaker {
  private:
   void make();
 
+  UniqueFd slow_to_close_;
   UniqueFd made_;
   std::exception_ptr failure_;
   std::thread thread_;

@@ -51,7 +51,8 @@ extern "C" __attribute__((visibility("hidden"), used)) void bryo_enter_read_only
   constexpr const char* kOwnProgram = "/proc/self/exe";
   struct statfs info;
   if (system_call(SYS_statfs, kOwnProgram, &info) != 0 || (info.f_flags & ST_RDONLY) != 0) return;
-  const long view = system_call(SYS_open_tree, number(AT_FDCWD), kOwnProgram, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  // Left open by execveat: main takes it (take_own_view), for to close it costs time.
+  const long view = system_call(SYS_open_tree, number(AT_FDCWD), kOwnProgram, OPEN_TREE_CLONE);
   if (view < 0) return;
   const struct mount_attr read_only = {MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0};
   if (system_call(SYS_mount_setattr, number(view), "", AT_EMPTY_PATH, &read_only, sizeof read_only) == 0)

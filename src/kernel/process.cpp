@@ -54,6 +54,17 @@ UniqueFd open_process(pid_t pid, std::uint64_t start_time) {
   return fd;
 }
 
+std::optional<pid_t> number_of(int pidfd) {
+  const UniqueFd fd(::open(fmt::format("/proc/self/fdinfo/{}", pidfd).c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 512> text{};
+  const ssize_t size = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
+  if (size <= 0) return std::nullopt;
+  for (const auto line : split(std::string_view(text.data(), static_cast<std::size_t>(size)), '\n'))
+    if (line.starts_with("Pid:"))
+      if (const auto pid = parse_integer<pid_t>(trim(line.substr(4))); pid && *pid > 0) return pid;
+  return std::nullopt;
+}
+
 bool send_signal(int pidfd, int signal) {
   const int result = raw::pidfd_send_signal(pidfd, signal);
   if (result == -ESRCH) return false;

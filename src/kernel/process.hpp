@@ -28,6 +28,8 @@ pid_t innermost_pid(pid_t pid);
 // A pidfd of the process that has this number and start time; empty when it is gone.
 UniqueFd open_process(pid_t pid, std::uint64_t start_time);
 
+// The number of the process behind a pidfd; nullopt when it is gone, or invisible from our pid namespace.
+std::optional<pid_t> number_of(int pidfd);
 // False when it is gone already. Other failures throw.
 bool send_signal(int pidfd, int signal);
 

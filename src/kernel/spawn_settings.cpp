@@ -21,8 +21,10 @@ SpawnSettings::SpawnSettings(Place place) {
   ::posix_spawnattr_setsigmask(&attributes_, &set);
   ::sigfillset(&set);
   ::posix_spawnattr_setsigdefault(&attributes_, &set);
-  const int own = place == Place::own_session ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP;
-  ::posix_spawnattr_setflags(&attributes_, static_cast<short>(own | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+  int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+  if (place == Place::own_session) flags |= POSIX_SPAWN_SETSID;
+  if (place == Place::own_group) flags |= POSIX_SPAWN_SETPGROUP;
+  ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
 }
 
 SpawnSettings::~SpawnSettings() {

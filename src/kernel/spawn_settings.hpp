@@ -1,5 +1,5 @@
-// posix_spawn(3) with what every program that we start has in common: no signal is blocked or ignored in it, and it is
-// not in our process group. For one program each.
+// posix_spawn(3) with what every program that we start has in common: no signal is blocked or ignored in it. For one
+// program each.
 #pragma once
 
 #include <spawn.h>
@@ -17,6 +17,7 @@ class SpawnSettings {
   enum class Place {
     own_session,
     own_group,  // of our session: killed with what it has started
+    our_group,  // gets what the terminal sends us
   };
   explicit SpawnSettings(Place place);
   ~SpawnSettings();

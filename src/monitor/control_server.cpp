@@ -6,10 +6,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 
 #include "base/error.hpp"
 #include "kernel/files.hpp"
+#include "kernel/sockets.hpp"
 #include "monitor/messages.hpp"
 
 namespace bryo::monitor {
@@ -17,6 +19,8 @@ namespace {
 
 // Answers that bryod has not read: far more than it ever has under way.
 constexpr std::size_t kMaxQueue = 1024;
+// No descriptors left: look again.
+constexpr std::chrono::milliseconds kRetry{100};
 
 // sockaddr_un holds 107 bytes; through the directory's descriptor any path fits.
 sockaddr_un address_in(int directory) {
@@ -30,7 +34,10 @@ sockaddr_un address_in(int directory) {
 }  // namespace
 
 ControlServer::ControlServer(EventLoop& loop, UniqueFd connection, ControlHandler& handler)
-    : loop_(loop), connection_(std::move(connection)), handler_(handler) {
+    : loop_(loop),
+      connection_(std::move(connection)),
+      handler_(handler),
+      retry_(loop, [this] { loop_.add(listening_.get(), EPOLLIN, listener_); }) {
   loop_.add(connection_.get(), EPOLLIN, *this);
 }
 
@@ -45,8 +52,10 @@ void ControlServer::listen(const std::string& runtime_directory) {
          ::geteuid());
   listening_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listening_) fail_errno("make the control socket");
-  // Of an earlier run.
   const std::string name(kControlSocketName);
+  if (const pid_t other = kernel::unix_socket_owner(directory.get(), name); other > 0)
+    fail(ErrorKind::conflict, "the last run of the container still has its monitor, process {}", other);
+  // Of an earlier run.
   if (kernel::try_stat_at(directory.get(), name)) kernel::unlink_at(directory.get(), name);
   const sockaddr_un address = address_in(directory.get());
   if (::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
@@ -57,6 +66,12 @@ void ControlServer::listen(const std::string& runtime_directory) {
 
 void ControlServer::accept() {
   UniqueFd next(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!next && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
+    // It stays in the queue, and epoll would go on telling.
+    loop_.remove(listening_.get(), listener_);
+    retry_.arm(kRetry);
+    return;
+  }
   if (!next || !peer_is_trusted(next.get())) return;
   if (connection_) loop_.remove(connection_.get(), *this);
   queue_.clear();
@@ -134,10 +149,12 @@ void ControlServer::disconnect() {
 }
 
 void ControlServer::shut_down() {
-  if (connection_) loop_.remove(connection_.get(), *this);
+  // For the other side, the connection's end means that all else has ended.
+  retry_.disarm();
   if (listening_) loop_.remove(listening_.get(), listener_);
-  connection_.reset();
   listening_.reset();
+  if (connection_) loop_.remove(connection_.get(), *this);
+  connection_.reset();
   queue_.clear();
 }
 

@@ -80,6 +80,7 @@ class ControlServer final : EventHandler {
   ControlHandler& handler_;
   UniqueFd listening_;
   Listener listener_{*this};
+  Timer retry_;
   std::deque<Queued> queue_;
 };
 

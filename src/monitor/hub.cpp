@@ -77,18 +77,25 @@ std::vector<std::future<Packet>> submit_ports(MonitorConnection& connection, con
   return answers;
 }
 
+// Stopped, or waiting for a disk: it is there, and so is its container.
+[[noreturn]] void does_not_answer(const std::string& container_id) {
+  fail(ErrorKind::conflict, "the monitor of container {} does not answer: is it stopped, or its log's disk stuck?",
+       container_id);
+}
+
 // A connection to a monitor that somebody else started; empty when nobody listens.
-UniqueFd connect_to(const std::string& runtime_directory) {
+UniqueFd connect_to(const std::string& container_id, const std::string& runtime_directory) {
   if (!kernel::try_stat_at(AT_FDCWD, runtime_directory)) return {};
   const UniqueFd directory = kernel::open_at(AT_FDCWD, runtime_directory, O_PATH | O_DIRECTORY);
-  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) fail_errno("make a control socket");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const auto path = fmt::format("/proc/self/fd/{}/{}", directory.get(), kControlSocketName);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED || errno == EAGAIN) return {};
+    if (errno == ENOENT || errno == ECONNREFUSED) return {};
+    if (errno == EAGAIN) does_not_answer(container_id);  // its queue is full
     fail_errno("connect to {}/{}", runtime_directory, kControlSocketName);
   }
   if (!peer_is_trusted(socket.get()))
@@ -132,16 +139,19 @@ void MonitorHub::start_bypass(const std::string& container_id, UniqueFd link) {
   loop_->start_program(bypass::kProgramName, container_id, std::move(link));
 }
 
-std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, const std::string& runtime_directory) {
-  UniqueFd socket = connect_to(runtime_directory);
+std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, const std::string& runtime_directory,
+                                               std::chrono::seconds patience) {
+  UniqueFd socket = connect_to(container_id, runtime_directory);
   if (!socket) return nullptr;
   const auto connection = std::make_shared<MonitorConnection>(container_id, std::move(socket));
   auto monitor = std::make_shared<Monitor>(connection);
   loop_->watch(connection);
   try {
-    connection->call(MessageType::status, {}, {}, std::chrono::seconds(10), true);
+    auto answer = connection->submit(MessageType::status, {}, {}, true);
+    if (answer.wait_for(patience) != std::future_status::ready) does_not_answer(container_id);
+    answer.get();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::unavailable) return nullptr;  // it left just now
+    if (error.kind() == ErrorKind::unavailable && connection->has_ended()) return nullptr;  // it left just now
     throw;
   }
   return monitor;
@@ -198,7 +208,7 @@ ExecStarted Monitor::exec(ExecRequest request) {
   for (const int fd : numbers(request.plan_descriptors)) descriptors.push_back(fd);
   Packet answer = connection_->call(MessageType::exec, {}, descriptors, patience);
   auto started = from_wire<StartedMessage>(answer.payload);
-  ExecStarted result{started.pid, std::move(started.warnings), {}};
+  ExecStarted result{started.pid, started.start_time, std::move(started.warnings), {}};
   if (!answer.descriptors.empty()) result.stream = std::move(answer.descriptors.front());
   return result;
 }

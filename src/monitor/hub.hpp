@@ -116,9 +116,11 @@ class MonitorHub {
   std::shared_ptr<Monitor> spawn(StartRequest request);
   // The helper of a container with a bypass, in the calling thread's network namespace; `link` is its end.
   void start_bypass(const std::string& container_id, UniqueFd link);
-  // After a restart of bryod. nullptr when no monitor answers there: read_exit() then tells how the container ended, or
-  // nothing does (it never started, or the machine went down).
-  std::shared_ptr<Monitor> reconnect(const std::string& container_id, const std::string& runtime_directory);
+  // After a restart of bryod. nullptr when there is no monitor: read_exit() then tells how the container ended, or
+  // nothing does (it never started, or the machine went down). Error{conflict} when there is one that does not answer:
+  // its container may well run.
+  std::shared_ptr<Monitor> reconnect(const std::string& container_id, const std::string& runtime_directory,
+                                     std::chrono::seconds patience = std::chrono::seconds(10));
   static std::optional<ExitInfo> read_exit(const std::string& runtime_directory);
 
  private:

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "kernel/sockets.hpp"
 #include "monitor/hub_fixture.hpp"
 #include "monitor/protocol.hpp"
 
@@ -106,6 +107,43 @@ TEST_F(HubTest, ContainerOutlivesTheHubAndItsLogHasNoGap) {
   for (int i = 0; i < 2000; ++i) wanted += "line " + std::to_string(i) + "\n";
   EXPECT_EQ(log().out, wanted + "after reconnect\n");
   EXPECT_EQ(listener_.losses(), 0u);
+}
+
+pid_t monitor_of(const std::string& runtime_directory) {
+  return kernel::unix_socket_owner(-1, runtime_directory + "/" + std::string(kControlSocketName));
+}
+
+// nullptr would mean that the container is over: an engine that believes that kills what is left of it.
+TEST_F(HubTest, AMonitorThatDoesNotAnswerIsNotGone) {
+  auto start = request({"sleep", "1000"});
+  const std::string directory = start.runtime_directory;
+  auto monitor = hub_->spawn(std::move(start));
+  monitor->start();
+  hub_.reset();
+  monitor.reset();
+  const pid_t stopped = monitor_of(directory);
+  ASSERT_GT(stopped, 0);
+  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  start_hub();
+  try {
+    const auto silent = hub_->reconnect("c1", directory, std::chrono::seconds(1));
+    ADD_FAILURE() << (silent ? "it has answered" : "it was taken for gone");
+  } catch (const Error& error) {
+    EXPECT_THAT(error.message(), HasSubstr("does not answer"));
+  }
+  try {
+    hub_->spawn(request({"true"}))->start();
+    ADD_FAILURE() << "it runs twice";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::conflict) << error.message();
+  }
+  ASSERT_EQ(::kill(stopped, SIGCONT), 0);
+  monitor = hub_->reconnect("c1", directory);
+  ASSERT_NE(monitor, nullptr);
+  EXPECT_TRUE(monitor->status().started);
+  monitor->signal(SIGKILL);
+  ASSERT_TRUE(listener_.wait_exit("c1").has_value());
+  monitor->close();
 }
 
 TEST_F(HubTest, ExitWhileNobodyIsThereIsInTheFile) {

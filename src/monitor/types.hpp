@@ -129,6 +129,7 @@ struct ExecRequest {
 
 struct ExecStarted {
   pid_t pid = 0;
+  std::uint64_t start_time = 0;  // with the pid it names one process for ever
   std::vector<std::string> warnings;
   UniqueFd stream;  // as Monitor::attach gives; empty when detached
 };

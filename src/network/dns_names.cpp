@@ -98,13 +98,16 @@ DnsNames::Found DnsNames::resolve(const std::string& container_id, std::string_v
   const std::lock_guard lock(mutex_);
   const std::vector<const Entry*> viewers = entries_of(container_id);
   Found found = in_networks(viewers, wanted, family);
-  const std::size_t dot = wanted.rfind('.');
-  if (found.known || dot == std::string::npos) return found;
-  std::vector<const Entry*> named;
-  std::copy_if(viewers.begin(), viewers.end(), std::back_inserter(named), [&](const Entry* entry) {
-    return iequals(entry->endpoint.network_name, std::string_view(wanted).substr(dot + 1));
-  });
-  return in_networks(named, std::string_view(wanted).substr(0, dot), family);
+  // Both names may have dots: "a.b.c" is a.b in network c, or a in network b.c.
+  for (std::size_t dot = wanted.rfind('.'); !found.known && dot != std::string::npos && dot > 0;
+       dot = wanted.rfind('.', dot - 1)) {
+    const std::string_view network = std::string_view(wanted).substr(dot + 1);
+    std::vector<const Entry*> named;
+    std::copy_if(viewers.begin(), viewers.end(), std::back_inserter(named),
+                 [&](const Entry* entry) { return iequals(entry->endpoint.network_name, network); });
+    if (!named.empty()) found = in_networks(named, std::string_view(wanted).substr(0, dot), family);
+  }
+  return found;
 }
 
 std::optional<std::string> DnsNames::reverse(const std::string& container_id, const IpAddress& address) const {

@@ -150,8 +150,8 @@ void NetworkTable::check_bridge_name(const NetworkConfig& config) const {
   const std::string name = option_of(config, kOptionBridgeName, "");
   if (name.empty()) return;
   if (name.size() > kLongestInterface || name == "." || name == ".." ||
-      name.find_first_of("/ \t\n:") != std::string::npos)
-    fail(ErrorKind::invalid_argument, "invalid bridge name \"{}\": at most {} bytes, no blanks, '/' or ':'",
+      name.find_first_of("/ \t\n:%") != std::string::npos)
+    fail(ErrorKind::invalid_argument, "invalid bridge name \"{}\": at most {} bytes, no blanks, '/', ':' or '%'",
          printable(name, 40), kLongestInterface);
   for (const auto& [id, network] : networks_) {
     if (network.bridge == name && id != config.id)

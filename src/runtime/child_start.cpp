@@ -67,6 +67,18 @@ void enter_cgroups(ChildContext& context) noexcept {
 
 namespace {
 
+// What a process of an exec is born with, and whatever it forks: never the launcher's own score, which may protect it.
+void take_oom_score(ChildContext& context) noexcept {
+  if (!context.process->oom_score_adj) return;
+  const std::int32_t score = *context.process->oom_score_adj;
+  FixedText<16> text;
+  text.add(score < 0 ? "-" : "").add_number(static_cast<std::uint64_t>(score < 0 ? -std::int64_t{score} : score));
+  const long fd = raw::call(SYS_open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  const long written = fd < 0 ? fd : raw::call(SYS_write, fd, text.c_str(), text.size());
+  if (written < 0) context.link.warn(static_cast<int>(-written), {"set oom_score_adj to ", text.c_str()});
+  if (fd >= 0) raw::close(static_cast<int>(fd));
+}
+
 void enter_network(ChildContext& context) noexcept {
   if (context.network < 0) return;
   context.link.check(raw::setns(context.network, CLONE_NEWNET), {"enter the new network namespace"});
@@ -173,6 +185,7 @@ void run_joining_stage(ChildContext& context) noexcept {
 
 void run_exec_stage(ChildContext& context) noexcept {
   begin_child(context);
+  take_oom_score(context);
   run_on(context, context.process->initial_cpus, "initial");
   enter_cgroups(context);
   run_on(context, context.process->final_cpus, "final");

@@ -4,6 +4,8 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include <chrono>
+
 #include "base/json.hpp"
 #include "kernel/cgroups.hpp"
 #include "oci/runtime_spec_json.hpp"
@@ -147,6 +149,21 @@ TEST_F(CommandTest, CgroupsAreMadeShownAndRemoved) {
   EXPECT_FALSE(cgroup.exists());
 }
 
+TEST_F(CommandTest, NoMemoryIsNoLimitOfMemory) {
+  if (!kernel::CgroupLayout::detect().has("memory")) GTEST_SKIP() << "no memory controller here";
+  for (const auto& [limit, swap] : {std::pair{0, 0}, std::pair{64 << 20, 0}}) {
+    oci::RuntimeSpec spec = shell_spec("exit 7");
+    spec.linux_->cgroups_path = "/" + id_;
+    oci::LinuxMemory& memory = spec.linux_->resources->memory.emplace();
+    memory.limit = limit;
+    memory.swap = swap;
+    memory.reservation = 0;
+    configure(spec);
+    const Outcome run = oci("run --bundle " + scratch_.path() + " " + id_, "");
+    EXPECT_EQ(run.status, 7) << "limit " << limit << ": " << run.output;
+  }
+}
+
 TEST_F(CommandTest, TerminalGoesToTheConsoleSocket) {
   oci::RuntimeSpec spec = shell_spec("tty; read line; echo got $line");
   spec.process->terminal = true;
@@ -181,6 +198,72 @@ TEST_F(CommandTest, TerminalGoesToTheConsoleSocket) {
   while ((size = ::read(master.get(), block, sizeof block)) > 0) text.append(block, static_cast<std::size_t>(size));
   EXPECT_THAT(text, HasSubstr("/dev/pts/0"));
   EXPECT_THAT(text, HasSubstr("got hello"));
+}
+
+TEST_F(CommandTest, ATerminalTakesInputWhileItsOutputWaits) {
+  oci::RuntimeSpec spec = shell_spec("stty raw -echo; echo ready; head -c 1000000 | cat");
+  spec.process->terminal = true;
+  configure(spec);
+  const Outcome run =
+      shell("(sleep 1; head -c 1000000 /dev/zero; sleep 1) | timeout -s KILL 20 " +
+            command("--cgroup-manager disabled run --bundle " + scratch_.path() + " " + id_) + " | wc -c");
+  EXPECT_EQ(run.output, "1000006\n");
+}
+
+TEST_F(CommandTest, WhatAProgramLeavesBehindOnItsTerminalHoldsNobody) {
+  configure(shell_spec("sleep 100"));
+  ASSERT_EQ(create().status, 0);
+  ASSERT_EQ(oci("start " + id_).status, 0);
+  const auto before = std::chrono::steady_clock::now();
+  const Outcome left = shell("timeout -s KILL 20 " + command("--cgroup-manager disabled exec -t " + id_) +
+                             " sh -c 'busybox setsid sleep 30 & sleep 0.5; echo done' </dev/null");
+  EXPECT_EQ(left.output, "done\r\n");
+  EXPECT_EQ(left.status, 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+}
+
+// Somebody who is told that the exec has failed looks after no process of it.
+TEST_F(CommandTest, ExecThatFailsBehindItsStartLeavesNoProcess) {
+  configure(shell_spec("sleep 100"));
+  ASSERT_EQ(create().status, 0);
+  ASSERT_EQ(oci("start " + id_).status, 0);
+  const Outcome pid =
+      oci("exec --detach --pid-file /nonexistent/pid " + id_ + " sleep 54321 </dev/null >/dev/null 2>&1");
+  EXPECT_EQ(pid.status, 255);
+  const Outcome console = oci("exec --detach --tty --console-socket /nonexistent/socket " + id_ +
+                              " sleep 54321 </dev/null >/dev/null 2>&1");
+  EXPECT_EQ(console.status, 255);
+  EXPECT_THAT(oci("exec " + id_ + " ps </dev/null").output, Not(HasSubstr("54321")));
+}
+
+// CRIU itself is tests/e2e's business: this one tells what it was started with.
+TEST_F(CommandTest, CriuBeginsWithoutOurSignalsAndDirectoriesOfOthersStayAsTheyAre) {
+  configure(shell_spec("sleep 100"));
+  ASSERT_EQ(create().status, 0);
+  ASSERT_EQ(oci("start " + id_).status, 0);
+  const std::string criu = scratch_ / "criu";
+  write_text(criu,
+             "#!/usr/bin/busybox sh\ngrep SigBlk /proc/self/status >>" + (scratch_ / "signals") + "\ntest $1 = dump\n");
+  ::chmod(criu.c_str(), 0755);
+  for (const char* name : {"images", "work"}) {
+    std::filesystem::create_directory(scratch_ / name);
+    ::chmod((scratch_ / name).c_str(), 01777);
+  }
+  const std::string places = fmt::format(" --image-path {} --work-path {} ", scratch_ / "images", scratch_ / "work");
+  const std::string global = "--cgroup-manager disabled --criu " + criu;
+  const Outcome dump = oci("checkpoint --leave-running" + places + id_, global);
+  EXPECT_EQ(dump.status, 0) << dump.output;
+  EXPECT_NE(oci("restore --bundle " + scratch_.path() + places + id_ + "-again", global).status, 0) << "it refuses";
+  EXPECT_EQ(read_text(scratch_ / "signals"), "SigBlk:\t0000000000000000\nSigBlk:\t0000000000000000\n");
+  struct stat info = {};
+  for (const char* name : {"images", "work"}) {
+    ASSERT_EQ(::stat((scratch_ / name).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777U, 01777U) << name;
+  }
+  const Outcome fresh = oci("checkpoint --leave-running --image-path " + (scratch_ / "new/images") + " " + id_, global);
+  EXPECT_EQ(fresh.status, 0) << fresh.output;
+  ASSERT_EQ(::stat((scratch_ / "new/images").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0700U) << "images hold all memory of the container";
 }
 
 TEST_F(CommandTest, FailuresAreLoggedAsEnginesReadThem) {

@@ -4,7 +4,10 @@
 #include <linux/capability.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
+#include "base/strings.hpp"
 #include "kernel/capabilities.hpp"
 #include "kernel/namespaces.hpp"
 #include "kernel/raw.hpp"
@@ -53,6 +56,7 @@ struct Container::State {
   bool gate_open = false;
   bool has_network = false;
   ListenerHandler on_listener;
+  std::vector<UniqueFd> mounts;  // made ahead
   // Whoever closes the last descriptor of a detached mount waits for the kernel to take it apart (an RCU grace period
   // each): the child clones these, and the launcher has the time while the program runs.
   std::vector<UniqueFd> cloned_mounts;
@@ -64,7 +68,7 @@ struct Container::State {
   [[noreturn]] void died(const char* when);
   void hand_listener_over(int number);
   void send_mounts();
-  void keep_cloned(std::vector<UniqueFd>& mounts);
+  void keep_cloned();
   UniqueFd user_namespace() const;
 };
 
@@ -99,6 +103,28 @@ class Joins {
   std::vector<UniqueFd> owned_;
   std::vector<child::NamespaceToJoin> list_;
 };
+
+// Who has it, of those that plan_sysctls lets pass.
+Namespace owner_of(const SetSysctl& sysctl) {
+  if (sysctl.path.starts_with("net/")) return Namespace::network;
+  return sysctl.path == "kernel/hostname" || sysctl.path == "kernel/domainname" ? Namespace::uts : Namespace::ipc;
+}
+
+// A path or a descriptor may lead to a namespace of our own: the sysctl would be the host's (CVE-2022-0811).
+void check_sysctls(const LaunchPlan& plan, const Joins& joins) {
+  for (const Step& step : plan.steps) {
+    const auto* sysctl = std::get_if<SetSysctl>(&step);
+    if (sysctl == nullptr) continue;
+    const Namespace owner = owner_of(*sysctl);
+    const auto joined = std::ranges::find(joins.list(), flag_of(owner), &child::NamespaceToJoin::flag);
+    if (joined == joins.list().end()) continue;
+    const UniqueFd own = kernel::open_namespace(::getpid(), std::string(to_string(owner)));
+    if (kernel::same_namespace(joined->fd, own.get()))
+      fail(ErrorKind::invalid_argument,
+           "linux.sysctl: {} is not allowed: the {} namespace that is joined is the host's", printable(sysctl->path),
+           to_string(owner));
+  }
+}
 
 unsigned long new_namespaces(const LaunchPlan& plan, bool late) {
   unsigned long flags = 0;
@@ -211,6 +237,11 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   state->gate_elsewhere = inputs.gate_listener >= 0;
   state->gate_open = inputs.gate_open && !state->gate_elsewhere;
   state->on_listener = inputs.on_listener;
+  if (inputs.mounts != nullptr && !inputs.mounts->empty()) {
+    if (plan.find(Namespace::user) != nullptr)
+      fail(ErrorKind::invalid_argument, "launch: mounts were made ahead of the user namespace that they belong to");
+    state->mounts = std::move(*inputs.mounts);
+  }
   if (plan.process.seccomp.notifies() && !state->gate_elsewhere && !inputs.on_listener)
     fail(ErrorKind::unsupported, "linux.seccomp.listenerPath: notifications are not supported here");
 
@@ -220,6 +251,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
   LinkPair pair;
   ChildInputs child_inputs(plan.process, inputs.stdio, inputs.cgroup, inputs.preserved);
   const Joins joins(plan, inputs.descriptors);
+  if (!joins.list().empty()) check_sysctls(plan, joins);
   std::vector<int> mounts(1 + plan.sources.size(), -1);
   std::vector<int> filesystems(plan.steps.size(), -1);
   child::ChildContext& context = child_inputs.context();
@@ -264,8 +296,7 @@ Container Container::begin(const LaunchPlan& plan, const LaunchInputs& inputs) {
 }
 
 void Container::State::send_mounts() {
-  const UniqueFd namespace_fd = user_namespace();
-  std::vector<UniqueFd> mounts = prepare_mounts(*plan, descriptors, namespace_fd.get());
+  if (mounts.empty()) mounts = prepare_mounts(*plan, descriptors, user_namespace().get());
   std::vector<int> numbers;
   for (const UniqueFd& mount : mounts) numbers.push_back(mount.get());
   for (std::size_t at = 0; at < numbers.size(); at += kReportDescriptors) {
@@ -273,10 +304,11 @@ void Container::State::send_mounts() {
     // A child that is gone has left a message, which is read next.
     if (!send_report(link.get(), ReportKind::go, static_cast<int>(numbers.size()), part)) return;
   }
-  keep_cloned(mounts);
+  keep_cloned();
+  mounts.clear();
 }
 
-void Container::State::keep_cloned(std::vector<UniqueFd>& mounts) {
+void Container::State::keep_cloned() {
   for (const Step& step : plan->steps)
     if (const auto* attach = std::get_if<AttachSource>(&step); attach != nullptr && attach->in_order)
       cloned_mounts.push_back(std::move(mounts[1 + attach->source]));

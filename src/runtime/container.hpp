@@ -59,6 +59,9 @@ struct LaunchInputs {
   // A network namespace that was made ahead, its loopback interface up: the child enters it where the plan says a new
   // one. Only for plans without a user namespace, which would have to own it. -1: the child makes its own.
   int network = -1;
+  // What prepare_mounts() has made of the plan ahead; taken. Only for plans without a user namespace, which some of
+  // them would need. nullptr or empty: they are made when the child wants them.
+  std::vector<UniqueFd>* mounts = nullptr;
   // start() is going to follow wait_created() at once: the child does not wait for the launcher at the gate.
   bool gate_open = false;
   // Needed by plans whose filter notifies, unless the gate is elsewhere.

@@ -1,7 +1,9 @@
 #include <signal.h>
 
 #include "base/error.hpp"
+#include "kernel/cgroup_delegation.hpp"
 #include "kernel/namespaces.hpp"
+#include "kernel/process.hpp"
 #include "kernel/raw.hpp"
 #include "runtime/container.hpp"
 #include "runtime/launch_inputs.hpp"
@@ -18,20 +20,37 @@ int join_flags(const ExecPlan& plan) {
   return flags;
 }
 
-// The helper stage that joins the namespaces; it clones the process itself as our child.
-ChildProcess clone_stage(child::ChildContext& context, const CgroupPlacement& cgroup) {
+// The v2 cgroup that the container's first process is in; empty when it cannot be found.
+UniqueFd cgroup_of_init(int init_pidfd) {
+  const auto init = kernel::number_of(init_pidfd);
+  const std::string path = init ? kernel::unified_directory_of(*init) : "";
+  return UniqueFd(path.empty() ? -1 : raw::open_below(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY, 0));
+}
+
+// -errno; in the child it does not return.
+int clone_stage_into(child::ChildContext& context, int cgroup, int& pidfd) {
   struct clone_args arguments = {};
-  int pidfd = -1;
   arguments.flags = CLONE_PIDFD;
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
-  if (cgroup.directory >= 0) {
+  if (cgroup >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<std::uint64_t>(cgroup.directory);
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup);
   }
   const int pid = raw::clone3(arguments);
-  if (pid < 0) throw Error::from_errno(-pid, "clone a process for exec");
   if (pid == 0) child::run_exec_stage(context);
+  return pid;
+}
+
+// The helper stage that joins the namespaces; it clones the process itself as our child.
+ChildProcess clone_stage(child::ChildContext& context, const CgroupPlacement& cgroup) {
+  int pidfd = -1;
+  int pid = clone_stage_into(context, cgroup.directory, pidfd);
+  // A systemd inside gives its cgroup's controllers to children and lives in one of them: the cgroup itself takes no
+  // process any more (cgroup-v2.rst, "No Internal Process Constraint").
+  if (pid == -EBUSY && cgroup.directory >= 0)
+    if (const UniqueFd other = cgroup_of_init(context.init_pidfd)) pid = clone_stage_into(context, other.get(), pidfd);
+  if (pid < 0) throw Error::from_errno(-pid, "clone a process for exec");
   return ChildProcess(pid, UniqueFd(pidfd));
 }
 
@@ -100,7 +119,6 @@ ExecProcess ExecProcess::start(const ExecPlan& plan, int init_pidfd, const ExecI
   if (conversation.failure) throw to_error(*conversation.failure);
   if (!conversation.running || conversation.process.pid() < 0)
     fail(ErrorKind::internal, "exec: the process ended before its program ran (is the container running?)");
-  set_oom_score(conversation.process.pid(), plan.process, out.warnings_);
   UniqueFd pidfd(raw::pidfd_open(conversation.process.pid()));
   if (pidfd.get() < 0) throw Error::from_errno(-pidfd.release(), "pidfd_open of the new process");
   out.pid_ = conversation.process.pid();

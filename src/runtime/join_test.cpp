@@ -1,6 +1,10 @@
 // Processes that come into real containers, and containers in namespaces of others. Needs root.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <array>
+
+#include "kernel/cgroups.hpp"
 #include "kernel/namespaces.hpp"
 #include "runtime/test_support.hpp"
 
@@ -23,6 +27,65 @@ TEST_F(LaunchTest, ExecJoinsTheContainer) {
   EXPECT_EQ(result.status, 3);
   EXPECT_THAT(result.output, StartsWith("bryo\n"));
   EXPECT_THAT(result.output, HasSubstr("CapEff:\t00000000a80425fb"));
+}
+
+// The launcher's own score may be one that protects it: nobody of the container may run or fork with that.
+TEST_F(LaunchTest, ExecHasItsOomScoreFromItsFirstMomentOn) {
+  const oci::RuntimeSpec spec = shell_spec("sleep 100");
+  Launched launched(spec, directory(root_));
+  launched.start();
+  oci::Process process = *spec.process;
+  process.oom_score_adj = 777;
+  process.args = {"cat", "/proc/self/oom_score_adj"};
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(exec(launched, spec, process).output, "777\n") << "time " << i;
+}
+
+// A systemd inside gives its cgroup's controllers to children, and lives in one of them: then nobody may enter the
+// cgroup itself (cgroup-v2.rst, "No Internal Process Constraint").
+TEST_F(LaunchTest, ExecGoesWhereInitIsWhenItsCgroupTakesNoProcess) {
+  const std::string hierarchy = kernel::CgroupLayout::detect().unified();
+  if (hierarchy.empty()) GTEST_SKIP() << "no cgroup v2 hierarchy on this host";
+  const std::string before = read_text(hierarchy + "/cgroup.subtree_control");
+  const std::string name = fmt::format("/bryo-runtime-test-inner-{}", ::getpid());
+  const std::string top = hierarchy + name;
+  ASSERT_EQ(::mkdir(top.c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir((top + "/init.scope").c_str(), 0755), 0);
+  std::string controllers = read_text(hierarchy + "/cgroup.controllers");
+  const std::string controller = controllers.substr(0, controllers.find_first_of(" \n"));
+  write_text(hierarchy + "/cgroup.subtree_control", "+" + controller);
+  if (read_text(top + "/cgroup.controllers").empty()) {
+    ::rmdir((top + "/init.scope").c_str());
+    ::rmdir(top.c_str());
+    GTEST_SKIP() << "its own processes keep this cgroup from giving controllers to children (tests/vm has the case)";
+  }
+  const UniqueFd group(::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const oci::RuntimeSpec spec = shell_spec("sleep 100");
+  const LaunchPlan plan = make_plan(spec, facts(), directory(root_));
+  LaunchInputs inputs;
+  inputs.cgroup.directory = group.get();
+  Container container = Container::begin(plan, inputs);
+  container.wait_created();
+  container.start();
+  write_text(top + "/init.scope/cgroup.procs", std::to_string(container.pid()));
+  write_text(top + "/cgroup.subtree_control", "+" + controller);
+  EXPECT_EQ(read_text(top + "/cgroup.subtree_control"), controller + "\n") << "the case that is meant";
+  oci::Process process = *spec.process;
+  process.args = {"sleep", "100"};
+  ExecInputs exec_inputs;
+  exec_inputs.cgroup.directory = group.get();
+  try {
+    ExecProcess more = ExecProcess::start(make_exec_plan(process, spec, facts()), container.pidfd(), exec_inputs);
+    EXPECT_THAT(read_text(fmt::format("/proc/{}/cgroup", more.pid())), HasSubstr("0::" + name + "/init.scope\n"));
+    ::kill(container.pid(), SIGKILL);
+    wait_for(more.pid());
+  } catch (const Error& error) {
+    ADD_FAILURE() << error.message();
+    ::kill(container.pid(), SIGKILL);
+  }
+  wait_for(container.pid());
+  EXPECT_EQ(::rmdir((top + "/init.scope").c_str()), 0);
+  EXPECT_EQ(::rmdir(top.c_str()), 0);
+  if (before.find(controller) == std::string::npos) write_text(hierarchy + "/cgroup.subtree_control", "-" + controller);
 }
 
 TEST_F(LaunchTest, ExecUnderAMap) {
@@ -116,6 +179,32 @@ TEST_F(LaunchTest, JoinsTheUserNamespaceOfAnotherContainer) {
   ASSERT_GT(::readlink((base + "user").c_str(), user, sizeof user - 1), 0);
   const Result result = run(spec, source);
   EXPECT_EQ(result.output, std::string(user) + "\n1\n1\n");
+}
+
+// config.json may name the host's own namespace by a path: a sysctl would be the host's (runc refuses it, too).
+TEST_F(LaunchTest, SysctlsAreNotSetInANamespaceOfTheLauncher) {
+  for (const auto& [type, name, key] :
+       {std::array{"network", "net", "net.ipv4.ip_default_ttl"}, std::array{"ipc", "ipc", "kernel.msgmax"},
+        std::array{"uts", "uts", "kernel.domainname"}}) {
+    oci::RuntimeSpec spec = shell_spec("true");
+    spec.hostname.clear();
+    for (auto& entry : spec.linux_->namespaces)
+      if (entry.type == type) entry.path = fmt::format("/proc/self/ns/{}", name);
+    std::string file = "/proc/sys/" + std::string(key);
+    std::replace(file.begin() + 10, file.end(), '.', '/');
+    std::string now = read_text(file);
+    now.pop_back();
+    spec.linux_->sysctl = {{key, now}};
+    try {
+      run(spec, directory(root_));
+      ADD_FAILURE() << key << " was written on the host";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::invalid_argument) << error.message();
+      EXPECT_THAT(error.message(), HasSubstr("linux.sysctl"));
+    }
+    spec.linux_->sysctl.clear();
+    EXPECT_EQ(run(spec, directory(root_)).status, 0) << "the namespace itself may be joined: " << type;
+  }
 }
 
 TEST_F(LaunchTest, HostNamespacesWithoutAMap) {

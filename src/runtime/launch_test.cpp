@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <grp.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -11,6 +12,7 @@
 #include "kernel/netns.hpp"
 #include "kernel/netns_maker.hpp"
 #include "kernel/rlimits.hpp"
+#include "runtime/prepare_mounts.hpp"
 #include "runtime/test_support.hpp"
 
 namespace bryo::runtime::testing {
@@ -289,9 +291,15 @@ TEST_F(LaunchTest, CgroupsArePlacedAndShownReadOnly) {
   EXPECT_FALSE(cgroup.exists());
 }
 
+cpu_set_t own_processors() {
+  cpu_set_t out;
+  EXPECT_EQ(::sched_getaffinity(0, sizeof out, &out), 0);
+  return out;
+}
+
 TEST_F(LaunchTest, ANetworkThatWasMadeAheadIsTheContainers) {
   oci::RuntimeSpec spec = shell_spec("cat /sys/class/net/lo/flags; ls /sys/class/net");
-  kernel::NetnsMaker maker;
+  kernel::NetnsMaker maker(own_processors());
   const UniqueFd network = maker.take();
   Pipe pipe;
   LaunchInputs inputs;
@@ -312,6 +320,49 @@ TEST_F(LaunchTest, ANetworkThatWasMadeAheadIsTheContainers) {
   std::erase_if(spec.linux_->namespaces,
                 [](const auto& entry) { return entry.type == "user" || entry.type == "network"; });
   EXPECT_THROW(Container::begin(make_plan(spec, facts(), directory(root_)), inputs), Error) << "it has the host's";
+}
+
+TEST_F(LaunchTest, MountsThatWereMadeAheadAreTheContainers) {
+  oci::RuntimeSpec spec = shell_spec("echo $PWD");
+  const LaunchPlan plan = make_plan(spec, facts(), directory(root_));
+  std::vector<UniqueFd> mounts = prepare_mounts(plan, {}, -1);
+  // Nothing is looked for under its name any more.
+  const auto aside = root_ + "-aside";
+  std::filesystem::rename(root_, aside);
+  Pipe pipe;
+  LaunchInputs inputs;
+  inputs.stdio = {-1, pipe.writer(), pipe.writer()};
+  inputs.mounts = &mounts;
+  Container container = Container::begin(plan, inputs);
+  EXPECT_TRUE(mounts.empty());
+  container.wait_created();
+  container.start();
+  EXPECT_EQ(pipe.drain(), "/\n");
+  EXPECT_EQ(wait_for(container.pid()), 0);
+  std::filesystem::rename(aside, root_);
+
+  mounts = prepare_mounts(plan, {}, -1);
+  map_ids(spec);
+  RootfsSource source = directory(root_);
+  source.kind = RootfsSource::Kind::idmapped_directory;
+  EXPECT_THROW(Container::begin(make_plan(spec, facts(), source), inputs), Error) << "they belong to the launcher";
+}
+
+TEST(NetnsMakerTest, ClosesWhatIsSlowToCloseAndLeavesItsOwnerWhereItIs) {
+  const cpu_set_t before = own_processors();
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  kernel::NetnsMaker maker(one, UniqueFd(ends[1]));
+  const UniqueFd network = maker.take();
+  char byte = 0;
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 0) << "end of file: nobody has the other end";
+  EXPECT_FALSE(kernel::same_netns(network.get(), kernel::open_own_netns().get()));
+  const cpu_set_t after = own_processors();
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
 TEST_F(LaunchTest, IsBornInItsCgroupOfV2) {

@@ -47,6 +47,7 @@ OverlayDriver::OverlayDriver(DataRoot& root, DocumentStore& documents, LayerStor
       idmaps_(kernel::in_initial_user_namespace()) {
   try_out();
   if (!idmaps_) use_copies();
+  remake_missing();
 }
 
 OverlayDriver::OverlayDriver(std::string name, DataRoot& root, DocumentStore& documents, LayerStore& layers)
@@ -57,6 +58,12 @@ OverlayDriver::OverlayDriver(std::string name, DataRoot& root, DocumentStore& do
       form_(ChangesForm::upper_with_files),
       idmaps_(false) {
   use_copies();
+  remake_missing();
+}
+
+void OverlayDriver::remake_missing() {
+  table_.remake_missing(
+      [this](const SnapshotRecord& record, const std::string& temporary) { fill(record, temporary); });
 }
 
 void OverlayDriver::use_copies() {
@@ -111,16 +118,17 @@ std::vector<std::pair<std::string, std::string>> OverlayDriver::status() const {
 
 void OverlayDriver::prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) {
   layers_below(layers_, top);  // what is missing is said here, not at the start
-  const struct stat root = image_root_stat(layers_, top);
-  const IdShift shift(maps);
-  const kernel::Owner owner = shift.to_disk(root.st_uid, root.st_gid);
-  const kernel::Owner mapped_root = shift.to_disk(0, 0);
-  table_.add(name, {name_, top, maps}, [&](const std::string& temporary) {
-    const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
-    make_owned(directory.get(), "upper", root.st_mode & 07777U, owner);
-    make_owned(directory.get(), "work", 0700, mapped_root);
-    if (needs_copy(maps)) shifted_->require(top, maps);
-  });
+  const SnapshotRecord record{name_, top, maps};
+  table_.add(name, record, [&](const std::string& temporary) { fill(record, temporary); });
+}
+
+void OverlayDriver::fill(const SnapshotRecord& record, const std::string& temporary) {
+  const struct stat root = image_root_stat(layers_, record.top);
+  const IdShift shift(record.maps);
+  const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
+  make_owned(directory.get(), "upper", root.st_mode & 07777U, shift.to_disk(root.st_uid, root.st_gid));
+  make_owned(directory.get(), "work", 0700, shift.to_disk(0, 0));
+  if (needs_copy(record.maps)) shifted_->require(record.top, record.maps);
 }
 
 RootfsDescription OverlayDriver::describe(const SnapshotName& name) const {

@@ -387,6 +387,24 @@ TEST_P(Drivers, SnapshotsSurviveARestartAndUnfinishedOnesDoNot) {
   EXPECT_TRUE(clean());
 }
 
+// Of what a power cut may leave: the record, which was synced, and not the rename of the directory before it.
+TEST_P(Drivers, ASnapshotWhoseDirectoryACrashHasTakenGetsANewOne) {
+  driver_->prepare(name_, top_, maps_);
+  documents_->flush();
+  fs::remove_all(base_ / "root/snapshots/c1");
+  restart();
+  ASSERT_TRUE(driver_->exists(name_));
+  EXPECT_EQ(paths(driver_->changes(name_)), "");
+  {
+    const UniqueFd view = driver_->mount_view(name_, false);
+    EXPECT_EQ(read(view.get(), "etc/passwd"), "root");
+    EXPECT_EQ(kernel::stat_fd(view.get()).st_uid, host(0, 0).uid);
+    EXPECT_EQ(kernel::stat_fd(view.get()).st_mode & 07777U, 0751U);
+    as_container([&] { write(view.get(), "f", "x"); });
+  }
+  EXPECT_EQ(paths(driver_->changes(name_)), "A /f\n");
+}
+
 TEST_P(Drivers, CVE_2017_1002102_RemovingNeverLeavesTheTree) {
   driver_->prepare(name_, top_, maps_);
   {

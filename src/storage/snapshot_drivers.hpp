@@ -44,6 +44,8 @@ class OverlayDriver : public SnapshotDriver {
 
  private:
   void use_copies();
+  void remake_missing();
+  void fill(const SnapshotRecord& record, const std::string& temporary);
   bool needs_copy(const ids::IdMaps& maps) const { return !idmaps_ && !maps.keeps_ids(); }
   void collect_copies();
 
@@ -91,6 +93,7 @@ class VfsDriver final : public SnapshotDriver {
   std::vector<Listed> list() const override { return table_.list(); }
 
  private:
+  void fill(const SnapshotRecord& record, const std::string& temporary) const;
   DataRoot& root_;
   LayerStore& layers_;
   SnapshotTable table_;

@@ -121,4 +121,22 @@ void SnapshotTable::remove(const SnapshotName& name) {
   forget(name);
 }
 
+std::map<SnapshotName, SnapshotRecord> SnapshotTable::missing() const {
+  std::map<SnapshotName, SnapshotRecord> out = records();
+  std::erase_if(out, [&](const auto& snapshot) {
+    return snapshot.second.driver != driver_ || kernel::try_stat_at(root_.fd(), relative(snapshot.first));
+  });
+  return out;
+}
+
+void SnapshotTable::put_back(const SnapshotName& name, const std::string& temporary) {
+  root_.scoped_directory(name.scope, kDirectory);
+  kernel::rename_at(root_.fd(), temporary, root_.fd(), relative(name));
+  log::warning("the file system of container {} was missing on disk: it begins anew, as its image", name.id);
+}
+
+void SnapshotTable::cannot_put_back(const SnapshotName& name, const Error& error) {
+  log::error("the file system of container {} is missing on disk: {}", name.id, error.message());
+}
+
 }  // namespace bryo::storage

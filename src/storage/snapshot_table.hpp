@@ -53,12 +53,29 @@ class SnapshotTable {
     }
   }
   void remove(const SnapshotName& name);
+  // Records whose directory a crash has taken get a new one, as `fill` made the first. For the driver's constructor.
+  template <typename Fill>
+  void remake_missing(Fill fill) {
+    for (const auto& [name, record] : missing()) {
+      const std::string temporary = root_.make_temporary("snapshot");
+      try {
+        fill(record, temporary);
+        put_back(name, temporary);
+      } catch (const Error& error) {
+        cannot_put_back(name, error);
+      }
+    }
+  }
 
  private:
   std::string relative(const SnapshotName& name) const;
   void claim(const SnapshotName& name, const SnapshotRecord& record);
   void install(const SnapshotName& name, const SnapshotRecord& record, const std::string& temporary);
   void forget(const SnapshotName& name);
+  // Of this driver, without a directory.
+  std::map<SnapshotName, SnapshotRecord> missing() const;
+  void put_back(const SnapshotName& name, const std::string& temporary);
+  static void cannot_put_back(const SnapshotName& name, const Error& error);
   void load();
   void drop_unrecorded(const std::string& scope);
 

@@ -21,27 +21,33 @@ MergedDirectory open_below(LayerStore& layers, const std::optional<Digest>& top)
 }  // namespace
 
 VfsDriver::VfsDriver(DataRoot& root, DocumentStore& documents, LayerStore& layers)
-    : root_(root), layers_(layers), table_("vfs", root, documents) {}
+    : root_(root), layers_(layers), table_("vfs", root, documents) {
+  table_.remake_missing(
+      [this](const SnapshotRecord& record, const std::string& temporary) { fill(record, temporary); });
+}
 
 std::vector<std::pair<std::string, std::string>> VfsDriver::status() const {
   return {{"Backing Filesystem", root_.backing_filesystem()}};
 }
 
 void VfsDriver::prepare(const SnapshotName& name, const std::optional<Digest>& top, const ids::IdMaps& maps) {
-  const MergedDirectory image = open_below(layers_, top);
-  const struct stat root = image_root_stat(layers_, top);
-  const IdShift shift(maps);
-  table_.add(name, {"vfs", top, maps}, [&](const std::string& temporary) {
-    const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
-    kernel::make_directory(directory.get(), "root", 0700);
-    const UniqueFd into = kernel::open_at(directory.get(), "root", O_RDONLY | O_DIRECTORY);
-    const CopyRules rules{[&](const struct stat& info) { return shift.to_disk(info.st_uid, info.st_gid); },
-                          shift.to_disk(0, 0).uid};
-    copy_merged(image, into.get(), rules);
-    const kernel::Owner owner = shift.to_disk(root.st_uid, root.st_gid);
-    kernel::change_owner(into.get(), owner.uid, owner.gid);
-    kernel::change_mode(into.get(), root.st_mode & 07777U);
-  });
+  const SnapshotRecord record{"vfs", top, maps};
+  table_.add(name, record, [&](const std::string& temporary) { fill(record, temporary); });
+}
+
+void VfsDriver::fill(const SnapshotRecord& record, const std::string& temporary) const {
+  const MergedDirectory image = open_below(layers_, record.top);
+  const struct stat root = image_root_stat(layers_, record.top);
+  const IdShift shift(record.maps);
+  const UniqueFd directory = kernel::open_at(root_.fd(), temporary, O_RDONLY | O_DIRECTORY);
+  kernel::make_directory(directory.get(), "root", 0700);
+  const UniqueFd into = kernel::open_at(directory.get(), "root", O_RDONLY | O_DIRECTORY);
+  const CopyRules rules{[&](const struct stat& info) { return shift.to_disk(info.st_uid, info.st_gid); },
+                        shift.to_disk(0, 0).uid};
+  copy_merged(image, into.get(), rules);
+  const kernel::Owner owner = shift.to_disk(root.st_uid, root.st_gid);
+  kernel::change_owner(into.get(), owner.uid, owner.gid);
+  kernel::change_mode(into.get(), root.st_mode & 07777U);
 }
 
 RootfsDescription VfsDriver::describe(const SnapshotName& name) const {

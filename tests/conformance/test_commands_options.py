@@ -118,6 +118,13 @@ def test_preserve_fds(runtime, bundle):
     assert refused.status == 1 and "preserve" in refused.all
 
 
+def test_preserving_one_more_than_is_open_is_refused(runtime, bundle):
+    if runtime.name == "runc":
+        pytest.skip("runc takes descriptors of Go's for the caller's")
+    outcome = with_descriptors(open_pipes(2), runtime.command("run", "--preserve-fds", "3", "--bundle", bundle.path, "box"))
+    assert outcome.returncode == 1 and "preserve" in outcome.stderr
+
+
 def test_socket_activation_goes_to_the_program(runtime, bundle):
     bundle.script("cat <&3; cat <&4; echo $LISTEN_FDS $LISTEN_PID")
     outcome = with_descriptors(open_pipes(2), runtime.command("run", "--preserve-fds", "1", "--bundle", bundle.path, "box"), {"LISTEN_FDS": "1"})

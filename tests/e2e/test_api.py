@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 
 import pytest
 
@@ -224,3 +225,24 @@ def test_head_requests_of_http_client(daemon):
     assert response.status == 200 and response.read() == b""
     connection.close()
     assert isinstance(connection, http.client.HTTPConnection)
+
+
+@pytest.mark.bryo_only
+@pytest.mark.parametrize("target", ["logs?stdout=1", "export"])
+def test_clients_that_do_not_read_keep_nobody_waiting(daemon, target):
+    """More of them than there are threads for requests."""
+    daemon.pull("busybox")
+    talker = daemon.run("busybox", "sh", "-c", "yes 0123456789012345678901234567890123456789 | head -c 3000000")
+    idle = []
+    try:
+        for _ in range(300):
+            client = socket.socket(socket.AF_UNIX)
+            idle.append(client)
+            client.connect(str(daemon.socket))
+            client.sendall(f"GET /v1.41/containers/{talker}/{target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        time.sleep(1)
+        container = daemon.run("busybox", "true")
+        assert daemon.state(container)["Status"] == "exited"
+    finally:
+        for client in idle:
+            client.close()

@@ -308,3 +308,57 @@ def test_a_signal_to_a_process_that_has_just_begun_is_not_lost(daemon):
             daemon.api.post(f"/containers/{container}/kill", signal="USR1")
             starting.join()
         daemon.api.delete(f"/containers/{container}", force=1)
+
+
+@pytest.mark.bryo_only
+def test_a_refused_restart_leaves_auto_remove_on(daemon):
+    """A signal that is none is refused before anything is changed."""
+    container = daemon.run("busybox", "sleep", "1", wait=False, host_config={"AutoRemove": True})
+    with pytest.raises(ApiError) as error:
+        Api(daemon.socket, version="v1.47").post(f"/containers/{container}/restart", signal="NOSUCH")
+    assert error.value.status == 400
+    wait_for(lambda: container not in [c["Id"] for c in daemon.api.get("/containers/json", all=1)], 5, "it is removed at its end")
+
+
+@pytest.mark.bryo_only
+def test_a_refused_stop_leaves_the_restart_policy_on(daemon):
+    container = daemon.run("busybox", "sleep", "1", wait=False, host_config={"RestartPolicy": {"Name": "always"}})
+    with pytest.raises(ApiError) as error:
+        Api(daemon.socket, version="v1.47").post(f"/containers/{container}/stop", signal="NOSUCH")
+    assert error.value.status == 400
+    wait_for(lambda: daemon.inspect(container)["RestartCount"] > 0, 6, "it is started again")
+
+
+def test_wait_ends_when_a_restarting_container_is_stopped(daemon):
+    container = daemon.run("busybox", "false", wait=False, host_config={"RestartPolicy": {"Name": "always"}})
+    wait_for(lambda: daemon.inspect(container)["RestartCount"] >= 4 and daemon.state(container)["Status"] == "restarting", 15,
+             "a pause before the next start that is long enough")
+    answers = []
+    waiter = threading.Thread(target=lambda: answers.append(Api(daemon.socket).post(f"/containers/{container}/wait")))
+    waiter.start()
+    time.sleep(0.2)
+    assert not answers
+    daemon.api.post(f"/containers/{container}/stop")
+    waiter.join(5)
+    assert answers and answers[0]["StatusCode"] == 1
+
+
+def test_probes_that_hang_do_not_pile_up(daemon):
+    half = 500_000_000
+    container = daemon.run("busybox", "sleep", "60", wait=False,
+                           Healthcheck={"Test": ["CMD", "sleep", "1000"], "Interval": half, "Timeout": half, "Retries": 2})
+    wait_for(lambda: len(daemon.state(container)["Health"]["Log"]) >= 4, 15, "four probes")
+    assert daemon.state(container)["Health"]["Status"] == "unhealthy"
+    assert daemon.exec(container, "ps")[1].count("sleep 1000") <= 1
+
+
+@pytest.mark.bryo_only
+def test_a_start_that_failed_is_the_same_to_the_next_engine(daemon):
+    container = daemon.api.post("/containers/create", {"Image": "busybox", "Cmd": ["/no/such"]})["Id"]
+    with pytest.raises(ApiError):
+        daemon.api.post(f"/containers/{container}/start")
+    before = daemon.state(container)
+    assert (before["Status"], before["ExitCode"]) == ("created", 127)
+    daemon.restart()
+    after = daemon.state(container)
+    assert {k: after[k] for k in ("Status", "ExitCode", "StartedAt", "Error")} == {k: before[k] for k in ("Status", "ExitCode", "StartedAt", "Error")}

@@ -405,3 +405,72 @@ def test_settings_of_one_interface(docker, daemon):
         create(daemon, "wrong", "left", left={"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.nonsense=1"}})
     assert "no such setting" in str(refused.value)
     daemon.api.delete("/containers/wrong", force=1)
+
+
+@pytest.mark.bryo_only
+def test_published_ports_follow_a_container_to_another_network(daemon):
+    """The address that it leaves is the next container's, and its ports must not lead there."""
+    for name in ("left", "right"):
+        daemon.api.post("/networks/create", {"Name": name})
+    server = daemon.run("test/probe", wait=False, host_config={"NetworkMode": "left", "PortBindings": {"80/tcp": [{"HostPort": "8099"}]}})
+    daemon.wait_output(server, "listening")
+    old = address(daemon, server, "left")
+    daemon.api.post("/networks/right/connect", {"Container": server})
+    daemon.api.post("/networks/left/disconnect", {"Container": server})
+    heir = daemon.run("busybox", "sleep", "60", wait=False, host_config={"NetworkMode": "left"})
+    assert address(daemon, heir, "left") == old
+    assert ask("tcp", "127.0.0.1", 8099) is not None
+    assert daemon.inspect(server)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"] == "8099"
+    daemon.api.post("/networks/right/disconnect", {"Container": server})
+    assert ask("tcp", "127.0.0.1", 8099) is None
+    assert not daemon.inspect(server)["NetworkSettings"]["Ports"]["80/tcp"]
+    daemon.api.post("/networks/right/connect", {"Container": server})
+    assert ask("tcp", "127.0.0.1", 8099) is not None
+
+
+@pytest.mark.bryo_only
+def test_the_first_network_with_a_way_out_becomes_the_default_route(daemon):
+    daemon.api.post("/networks/create", {"Name": "inner", "Internal": True})
+    container = daemon.run("busybox", "sleep", "60", wait=False, host_config={"NetworkMode": "inner"})
+    assert "default" not in daemon.exec(container, "ip", "route")[1]
+    daemon.api.post("/networks/bridge/connect", {"Container": container})
+    assert "default via 172.17.0.1 dev eth1" in daemon.exec(container, "ip", "route")[1]
+
+
+def test_a_running_container_learns_the_names_of_a_network_that_it_joins(daemon):
+    daemon.api.post("/networks/create", {"Name": "named"})
+    daemon.run("busybox", "sleep", "60", wait=False, name="server", host_config={"NetworkMode": "named"})
+    container = daemon.run("busybox", "sleep", "60", wait=False)
+    daemon.api.post("/networks/named/connect", {"Container": container})
+    status, out, err = daemon.exec(container, "ping", "-c", "1", "-W", "2", "server")
+    assert status == 0, out + err
+    assert address(daemon, container, "named") in daemon.exec(container, "cat", "/etc/hosts")[1]
+    if daemon.engine.is_bryo:  # dockerd's stays
+        daemon.api.post("/networks/named/disconnect", {"Container": container})
+        assert "127.0.0.11" not in daemon.exec(container, "cat", "/etc/resolv.conf")[1]
+
+
+@pytest.mark.bryo_only
+def test_what_a_container_wrote_into_its_hosts_stays(daemon):
+    daemon.api.post("/networks/create", {"Name": "named"})
+    container = daemon.run("busybox", "sh", "-c", "echo 192.0.2.1 mine >>/etc/hosts; sleep 60", wait=False)
+    wait_for(lambda: "mine" in daemon.exec(container, "cat", "/etc/hosts")[1])
+    daemon.api.post("/networks/named/connect", {"Container": container})
+    assert "192.0.2.1 mine" in daemon.exec(container, "cat", "/etc/hosts")[1]
+
+
+def test_names_in_a_network_whose_name_has_dots(daemon):
+    daemon.api.post("/networks/create", {"Name": "my.own.net"})
+    container = daemon.run("busybox", "sleep", "60", wait=False, name="server", host_config={"NetworkMode": "my.own.net"})
+    status, out, err = daemon.exec(container, "ping", "-c", "1", "-W", "2", "server.my.own.net")
+    assert status == 0, out + err
+
+
+@pytest.mark.bryo_only
+def test_a_bridge_name_is_no_pattern(daemon):
+    """The kernel puts a number in place of %d."""
+    before = set(re.findall(r"^\d+: (xx\S*)", links(), re.M))
+    with pytest.raises(ApiError) as error:
+        daemon.api.post("/networks/create", {"Name": "pattern", "Options": {"com.docker.network.bridge.name": "xx%d"}})
+    assert error.value.status == 400
+    assert set(re.findall(r"^\d+: (xx\S*)", links(), re.M)) == before

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -146,3 +148,52 @@ def test_a_read_only_data_root_is_refused_by_name(make_daemon, small_disk):
     status, log = daemon.fails_to_start()
     assert status != 0 and "read-only file system" in log.lower() and str(daemon.data_root) in log
     assert json.dumps(status)
+
+
+@pytest.mark.bryo_only
+def test_a_start_that_finds_the_exec_root_full_leaves_nothing(make_daemon, tmp):
+    """Whichever of its files is the first that has no room."""
+    daemon = make_daemon()
+    daemon.exec_root = tmp / "run"
+    daemon.exec_root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", daemon.exec_root], check=True)
+    try:
+        daemon.start()
+        daemon.pull("busybox")
+        outcomes = set()
+        for pages in range(14):
+            container = daemon.api.post("/containers/create", {"Image": "busybox", "Cmd": ["sleep", "4711"]})["Id"]
+            filler = daemon.exec_root / "filler"
+            with open(filler, "wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    file.truncate(max(0, file.tell() - pages * 4096))
+            try:
+                daemon.api.post(f"/containers/{container}/start")
+                outcomes.add("started")
+            except ApiError as error:
+                outcomes.add("refused")
+                assert "no space left on device" in error.message.lower()
+                wait_for(lambda: not processes("sleep", "4711"), 5, f"with {pages} pages: no process of the container is left")
+                assert not daemon.state(container)["Running"]
+            filler.unlink()
+            daemon.api.delete(f"/containers/{container}", force=1)
+            wait_for(lambda: not processes("sleep", "4711"), 5, f"with {pages} pages: it is ended")
+        assert outcomes == {"started", "refused"}
+    finally:
+        daemon.close()
+        subprocess.run(["umount", "-l", daemon.exec_root], check=True)
+
+
+def processes(*command):
+    wanted = b"\0".join(word.encode() for word in command) + b"\0"
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cmdline").read_bytes() == wanted:
+                found.append(int(entry.name))
+        except OSError:
+            pass
+    return found

@@ -40,12 +40,13 @@ constexpr Option kRestoreOptions[] = {{"console-socket", "", true}, {"image-path
 
 std::string absolute(const std::string& path) { return std::filesystem::absolute(path).lexically_normal().string(); }
 
+// Images hold all memory of the container: what is made is closed, from the first moment on. A directory that is there
+// is somebody else's business (/tmp).
 void make_directory(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw Error::from_errno(error.value(), "make " + path);
-  // Images hold all memory of the container.
-  if (::chmod(path.c_str(), 0700) != 0) fail_errno("chmod {}", path);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  if (error) throw Error::from_errno(error.value(), "make what leads to " + path);
+  kernel::try_make_directory(AT_FDCWD, path, 0700);
 }
 
 CriuPlaces places_of(const Arguments& arguments) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.hpp"
 #include "runtime/command/arguments.hpp"
 #include "runtime/command/state.hpp"
 
@@ -26,6 +27,7 @@ struct Context {
   GlobalOptions options;
   StateDirectory states;
   char** own_arguments = nullptr;  // of main
+  UniqueFd& own_view;              // kernel::take_own_view(), until somebody has the time to close it
 };
 
 // For every command that clones: a container whose root is the host's must not be able to write to this program, so it

@@ -27,7 +27,7 @@ int listen_descriptors() {
   return std::clamp(parse_integer<int>(count).value_or(0), 0, 1000);
 }
 
-LaunchRequest read_request(const Arguments& arguments) {
+LaunchRequest read_request(const Context& context, const Arguments& arguments) {
   LaunchRequest request;
   request.id = arguments.need(0, "container id");
   request.bundle = arguments.value("bundle", ".");
@@ -36,7 +36,7 @@ LaunchRequest read_request(const Arguments& arguments) {
   request.no_new_keyring = arguments.has("no-new-keyring");
   request.detach = arguments.has("detach");
   request.listen_descriptors = listen_descriptors();
-  request.preserve = request.listen_descriptors + preserved_descriptors(arguments, request.listen_descriptors);
+  request.preserve = request.listen_descriptors + preserved_descriptors(context, arguments, request.listen_descriptors);
   request.no_pivot = arguments.has("no-pivot");
   return request;
 }
@@ -48,7 +48,7 @@ void print_warnings(const Context& context, const Container& container) {
 }  // namespace
 
 int create_command(const Context& context, std::span<const std::string> words) {
-  const LaunchRequest request = read_request(Arguments::parse(words, kOptions).exactly(1, "create"));
+  const LaunchRequest request = read_request(context, Arguments::parse(words, kOptions).exactly(1, "create"));
   NewContainer made(context, request);
   if (made.spec().process->terminal && request.console_socket.empty())
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");
@@ -60,7 +60,7 @@ int create_command(const Context& context, std::span<const std::string> words) {
 
 int run_command(const Context& context, std::span<const std::string> words) {
   const Arguments arguments = Arguments::parse(words, kOptions).exactly(1, "run");
-  const LaunchRequest request = read_request(arguments);
+  const LaunchRequest request = read_request(context, arguments);
   NewContainer made(context, request);
   if (request.detach && made.spec().process->terminal && request.console_socket.empty())
     fail(ErrorKind::invalid_argument, "cannot allocate tty if runc will detach without setting console socket");

@@ -1,7 +1,6 @@
 #include "runtime/command/criu.hpp"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "base/strings.hpp"
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
+#include "kernel/spawn_settings.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -181,9 +181,9 @@ void run_criu(const std::string& program, const std::vector<std::string>& argume
   words.push_back(nullptr);
   std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   char* environment[] = {path.data(), nullptr};
-  pid_t pid = -1;
-  if (const int error = ::posix_spawn(&pid, program.c_str(), nullptr, nullptr, words.data(), environment); error != 0)
-    throw Error::from_errno(error, "run " + program);
+  // It waits for signals of its own children, and ours may all be blocked (block_forwarded_signals).
+  const kernel::SpawnSettings settings(kernel::SpawnSettings::Place::our_group);
+  const pid_t pid = settings.spawn(program, words.data(), environment, "run " + program);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

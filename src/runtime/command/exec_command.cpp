@@ -1,5 +1,6 @@
 // exec: one more process in a running container.
 #include <fcntl.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <map>
@@ -144,6 +145,16 @@ void check_running(const ContainerState& state, bool paused_is_fine) {
     fail(ErrorKind::conflict, "cannot exec in a paused container (use --ignore-paused to override)");
 }
 
+// To whom the caller has named: the terminal's master, and the number of the process.
+void tell_of(const Arguments& arguments, pid_t pid, UniqueFd& terminal) {
+  const std::string console = arguments.value("console-socket");
+  if (terminal && !console.empty()) {
+    send_to_console_socket(console, terminal.get());
+    terminal.reset();
+  }
+  if (const std::string pid_file = arguments.value("pid-file"); !pid_file.empty()) write_pid_file(pid_file, pid);
+}
+
 int run_exec(const Context& context, std::span<const std::string> words) {
   const Arguments arguments = Arguments::parse_first(words, kOptions).at_least(1, "exec");
   const ContainerState state = context.states.load(arguments.need(0, "container id"));
@@ -168,7 +179,8 @@ int run_exec(const Context& context, std::span<const std::string> words) {
     inputs.cgroup.directory = place.directory ? place.directory.get() : -1;
   }
   std::vector<int> preserved;
-  for (int i = 0; i < preserved_descriptors(arguments, 0); ++i) preserved.push_back(3 + i);
+  const int preserve = preserved_descriptors(context, arguments, 0);
+  for (int i = 0; i < preserve; ++i) preserved.push_back(3 + i);
   inputs.preserved = preserved;
   inputs.on_listener = seccomp_agent(spec, state, Status::running);
   const UniqueFd init = open_init(state);
@@ -177,12 +189,13 @@ int run_exec(const Context& context, std::span<const std::string> words) {
   ExecProcess started = ExecProcess::start(plan, init.get(), inputs);
   for (const std::string& warning : started.warnings()) fmt::print(stderr, "warning: {}\n", printable(warning, 1000));
   UniqueFd terminal = started.take_pty_master();
-  if (terminal && !console.empty()) {
-    send_to_console_socket(console, terminal.get());
-    terminal.reset();
+  try {
+    tell_of(arguments, started.pid(), terminal);
+  } catch (const Error&) {
+    // Whoever is told that it failed looks after no process.
+    kernel::send_signal(started.pidfd(), SIGKILL);
+    throw;
   }
-  if (const std::string pid_file = arguments.value("pid-file"); !pid_file.empty())
-    write_pid_file(pid_file, started.pid());
   if (arguments.has("detach")) return 0;
   return attend(started.pid(), std::move(terminal));
 }

@@ -11,12 +11,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <optional>
+#include <string>
 
 #include "base/error.hpp"
 
 namespace bryo::runtime::command {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Everything but what faults in our own code raise.
 sigset_t forwarded_signals() {
@@ -50,17 +54,25 @@ void copy_window_size(int terminal) {
   if (::ioctl(0, TIOCGWINSZ, &size) == 0) ::ioctl(terminal, TIOCSWINSZ, &size);
 }
 
-// One block; false at the end of `from`.
-bool relay(int from, int to) {
-  char block[16384];
-  const ssize_t size = ::read(from, block, sizeof block);
-  if (size < 0) return errno == EINTR || errno == EAGAIN;
-  for (ssize_t at = 0; at < size;) {
-    const ssize_t written = ::write(to, block + at, static_cast<std::size_t>(size - at));
-    if (written < 0 && errno != EINTR) return false;
-    if (written > 0) at += written;
+// What a terminal holds when its last process has gone comes at once; what keeps it open longer is not waited for.
+constexpr std::chrono::milliseconds kQuiet{100};
+constexpr std::chrono::seconds kGrace{2};
+
+// All of it, whatever the caller has made of its standard output; false when nobody reads it any more.
+bool put_out(const char* bytes, std::size_t size) {
+  for (std::size_t at = 0; at < size;) {
+    const ssize_t written = ::write(1, bytes + at, size - at);
+    if (written >= 0) {
+      at += static_cast<std::size_t>(written);
+      continue;
+    }
+    struct pollfd room = {1, POLLOUT, 0};
+    if (errno == EAGAIN)
+      ::poll(&room, 1, -1);
+    else if (errno != EINTR)
+      return false;
   }
-  return size > 0;
+  return true;
 }
 
 class Foreground {
@@ -70,6 +82,8 @@ class Foreground {
     signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) fail_errno("signalfd");
     if (terminal_) {
+      // A program that waits for its output to be taken must not wait for us to get rid of its input.
+      if (::fcntl(terminal_.get(), F_SETFL, O_NONBLOCK) != 0) fail_errno("make the terminal non-blocking");
       raw_.emplace();
       copy_window_size(terminal_.get());
     }
@@ -78,20 +92,53 @@ class Foreground {
   int run() {
     // It may have ended before the signals were watched.
     reap();
-    while (!status_ || terminal_) step();
+    while (!status_) step(-1);
+    const auto end = Clock::now() + kGrace;
+    while (terminal_ && step(kQuiet.count()) && Clock::now() < end) {
+    }
     return WIFEXITED(*status_) ? WEXITSTATUS(*status_) : 128 + WTERMSIG(*status_);
   }
 
  private:
-  void step() {
-    struct pollfd waited[3] = {{signals_.get(), POLLIN, 0},
-                               {terminal_ ? terminal_.get() : -1, POLLIN, 0},
-                               {terminal_ && input_open_ ? 0 : -1, POLLIN, 0}};
-    if (::poll(waited, 3, -1) < 0 && errno != EINTR) fail_errno("poll");
+  // False when nothing has happened in this time.
+  bool step(long long patience) {
+    const bool reading = terminal_ && input_open_ && input_.empty();
+    const auto wanted = static_cast<short>(input_.empty() ? POLLIN : POLLIN | POLLOUT);
+    struct pollfd waited[3] = {
+        {signals_.get(), POLLIN, 0}, {terminal_ ? terminal_.get() : -1, wanted, 0}, {reading ? 0 : -1, POLLIN, 0}};
+    const int ready = ::poll(waited, 3, static_cast<int>(patience));
+    if (ready < 0 && errno != EINTR) fail_errno("poll");
     if (waited[0].revents != 0) take_signals();
-    if (waited[2].revents != 0) input_open_ = relay(0, terminal_.get());
-    // EIO: every process has closed the slave.
-    if (waited[1].revents != 0 && !relay(terminal_.get(), 1)) terminal_.reset();
+    if (waited[2].revents != 0) read_input();
+    if ((waited[1].revents & POLLOUT) != 0) write_input();
+    if ((waited[1].revents & ~POLLOUT) != 0 && !relay_output()) terminal_.reset();
+    return ready != 0;
+  }
+
+  void read_input() {
+    char block[4096];
+    const ssize_t size = ::read(0, block, sizeof block);
+    if (size < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    input_open_ = size > 0;
+    if (size <= 0) return;
+    input_.assign(block, static_cast<std::size_t>(size));
+    write_input();
+  }
+
+  void write_input() {
+    const ssize_t written = ::write(terminal_.get(), input_.data(), input_.size());
+    if (written > 0) input_.erase(0, static_cast<std::size_t>(written));
+    if (written >= 0 || errno == EAGAIN || errno == EINTR) return;
+    input_.clear();
+    input_open_ = false;
+  }
+
+  // EIO: every process has closed the slave.
+  bool relay_output() {
+    char block[16384];
+    const ssize_t size = ::read(terminal_.get(), block, sizeof block);
+    if (size < 0) return errno == EINTR || errno == EAGAIN;
+    return size > 0 && put_out(block, static_cast<std::size_t>(size));
   }
 
   void take_signals() {
@@ -121,6 +168,7 @@ class Foreground {
   std::optional<RawMode> raw_;
   std::optional<int> status_;
   bool input_open_ = true;
+  std::string input_;  // what the terminal has not taken yet
 };
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/time.hpp"
 #include "kernel/capabilities.hpp"
 #include "kernel/files.hpp"
+#include "kernel/idle_processors.hpp"
 #include "kernel/process.hpp"
 #include "kernel/resctrl.hpp"
 #include "oci/runtime_spec_json.hpp"
@@ -22,6 +23,7 @@
 #include "runtime/command/seccomp_agent.hpp"
 #include "runtime/command/unix_socket.hpp"
 #include "runtime/make_plan.hpp"
+#include "runtime/prepare_mounts.hpp"
 
 namespace bryo::runtime::command {
 namespace {
@@ -88,12 +90,13 @@ RootfsSource rootfs_of(const BundleSpec& bundle) {
   return source;
 }
 
-int preserved_descriptors(const Arguments& arguments, int before) {
+int preserved_descriptors(const Context& context, const Arguments& arguments, int before) {
   constexpr int kFirst = 3;
   constexpr int kMost = 1000;
   const auto count = parse_integer<int>(arguments.value("preserve-fds", "0"));
   if (!count || *count < 0 || *count > kMost)
     fail(ErrorKind::invalid_argument, "preserve-fds: not a number of descriptors");
+  if (*count > 0) context.own_view.reset();  // it may have one of these numbers
   for (int fd = kFirst + before; fd < kFirst + before + *count; ++fd)
     if (::fcntl(fd, F_GETFD) < 0)
       fail(ErrorKind::invalid_argument, "preserve-fds: descriptor {} is not open (from {} on, {} are wanted)", fd,
@@ -159,7 +162,7 @@ void NewContainer::begin_network() {
   };
   const auto network = with_type("network");
   if (network == namespaces.end() || !network->path.empty() || with_type("user") != namespaces.end()) return;
-  if (std::thread::hardware_concurrency() > 1) network_.emplace();
+  if (const auto idle = kernel::idle_processors()) network_.emplace(*idle, std::move(context_.own_view));
 }
 
 NewContainer::~NewContainer() {
@@ -346,8 +349,14 @@ void NewContainer::launch(bool wait_for_start_command) {
   inputs.gate_open = !wait_for_start_command && request_.pid_file.empty() && request_.console_socket.empty();
   if (bundle_.hooks.before_start()) inputs.hooks = &hooks_.emplace(bundle_.hooks, bundle_.rootfs).launch();
   inputs.on_listener = seccomp_agent(bundle_.spec, state_, Status::created);
+  std::vector<UniqueFd> mounts;
   UniqueFd network;
-  if (network_) network = network_->take();
+  if (network_) {
+    // Rather than wait for it. A scope of systemd's, of which there may be mounts, does not exist yet.
+    if (!systemd_) mounts = prepare_mounts(plan_, inputs.descriptors, -1);
+    network = network_->take();
+  }
+  inputs.mounts = &mounts;
   inputs.network = network ? network.get() : -1;
   container_.emplace(Container::begin(plan_, inputs));
   stopping_point("cloned");

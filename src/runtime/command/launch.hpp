@@ -109,7 +109,7 @@ class NewContainer {
 };
 
 // --preserve-fds, behind `before` others from 3 on; Error{invalid_argument} for one that is not open.
-int preserved_descriptors(const Arguments& arguments, int before);
+int preserved_descriptors(const Context& context, const Arguments& arguments, int before);
 // Writes the number, whole or not at all.
 void write_pid_file(const std::string& path, pid_t pid);
 // Sends a terminal's master to a listening socket, as runc does (name of the terminal beside it).

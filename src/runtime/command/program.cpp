@@ -126,7 +126,8 @@ int run_program(int argc, char** argv) {
     if (arguments.has("version")) return print_version(), 0;
     if (arguments.has("help") || arguments.positional().empty()) return print_help(), 0;
     options = read_options(arguments);
-    const Context context{options, StateDirectory(options.root), argv};
+    UniqueFd own_view = kernel::take_own_view();
+    const Context context{options, StateDirectory(options.root), argv, own_view};
     const std::vector<std::string>& rest = arguments.positional();
     const Command& command = find_command(rest[0]);
     if (rest.size() > 1 && (rest[1] == "--help" || rest[1] == "-h"))

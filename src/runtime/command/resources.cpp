@@ -18,10 +18,15 @@ std::uint32_t device_number(std::int64_t number) {
   return static_cast<std::uint32_t>(number);
 }
 
+// 0 is how some callers write "no limit", as runc takes it; nothing could run in no memory.
+std::optional<std::int64_t> unless_zero(const std::optional<std::int64_t>& bytes) {
+  return bytes.value_or(0) != 0 ? bytes : std::nullopt;
+}
+
 void take_memory(const oci::LinuxMemory& memory, kernel::CgroupLimits& out) {
-  out.memory = memory.limit;
-  out.memory_reservation = memory.reservation;
-  out.memory_swap = memory.swap;
+  out.memory = unless_zero(memory.limit);
+  out.memory_reservation = unless_zero(memory.reservation);
+  out.memory_swap = unless_zero(memory.swap);
   out.kernel_memory = memory.kernel;
   out.kernel_memory_tcp = memory.kernel_tcp;
   out.memory_swappiness = memory.swappiness;

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.waiting import wait_for
-from tests.vm.inside.conftest import cgroup_of, sh, stats, unit, wait_stopped
+from tests.vm.inside.conftest import CGROUPS, cgroup_of, sh, stats, unit, wait_stopped
 
 MEGABYTE = 1 << 20
 HOG = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]
@@ -133,6 +133,19 @@ def test_update_reaches_the_kernel_and_systemd(runtime, bundle, start):
         seen = unit("bryo-box.scope", "MemoryMax", "MemorySwapMax", "MemoryLow", "TasksMax", "CPUQuotaPerSecUSec", "CPUWeight", "AllowedCPUs")
         assert seen == {"MemoryMax": str(48 * MEGABYTE), "MemorySwapMax": str(48 * MEGABYTE), "MemoryLow": str(8 * MEGABYTE), "TasksMax": "33", "CPUQuotaPerSecUSec": "500ms",
                         "CPUWeight": "174", "AllowedCPUs": "1"}
+
+
+def test_exec_goes_where_an_init_has_moved(runtime, bundle, start):
+    """As a systemd inside does: the cgroup's controllers are its children's, and the cgroup itself takes no process any more."""
+    limit(bundle, memory={"limit": 64 * MEGABYTE}).run("sleep", "100")
+    pid = start(runtime)
+    box = cgroup_of(pid)
+    (box / "init.scope").mkdir()
+    (box / "init.scope/cgroup.procs").write_text(str(pid))
+    (box / "cgroup.subtree_control").write_text("+memory")
+    assert runtime.ok("exec", "box", "cat", "/proc/self/cgroup").out == f"0::/{box.relative_to(CGROUPS)}/init.scope\n"
+    runtime.ok("delete", "--force", "box")
+    assert not box.exists()
 
 
 def test_unified_and_other_files(runtime, bundle, start):

@@ -37,10 +37,12 @@ struct Connection::Bridge {
   Bridge(asio::io_context& loop, Reply::Hijack hijack)
       : fd(loop, hijack.fd.release()),
         detach(std::move(hijack.detach_keys)),
+        framed(hijack.framed),
         settled(std::move(hijack.settled)),
         detached(std::move(hijack.detached)) {}
   Descriptor fd;
   DetachScanner detach;
+  bool framed;
   std::function<bool()> settled;
   std::function<void()> detached;
 };
@@ -198,7 +200,8 @@ asio::awaitable<bool> Connection::send_hijack(Exchange& exchange, Reply::Hijack 
         co_await bridge->fd.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
     if (error || got == 0) break;
     if (!std::exchange(head_read, true)) co_await head_was_read();
-    alive = co_await transport_->write(std::string_view(piece).substr(0, got), "");
+    const std::string frame = bridge->framed ? output_frame_head(got) : "";
+    alive = co_await transport_->write(frame, std::string_view(piece).substr(0, got));
   }
   if (bridge->settled && alive && bridge->fd.is_open()) co_await settle(bridge->settled);
   error_code ignored;

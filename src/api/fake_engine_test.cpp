@@ -289,8 +289,8 @@ void Engine::network_remove(std::string_view ref) { note("network_remove {}", re
 void Engine::network_connect(std::string_view network, std::string_view container, const EndpointSettings& settings) {
   note("network_connect {} {} {}", network, container, settings.ipam_config ? settings.ipam_config->ipv4_address : "-");
 }
-void Engine::network_disconnect(std::string_view network, std::string_view container, bool force) {
-  note("network_disconnect {} {} {}", network, container, force);
+void Engine::network_disconnect(std::string_view network, std::string_view container) {
+  note("network_disconnect {} {}", network, container);
 }
 json::Value Engine::network_prune(const Filters& filters) {
   note("network_prune {}", text(filters));

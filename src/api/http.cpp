@@ -84,4 +84,11 @@ Reply Reply::later(std::string content_type, bool headers_first, Begin begin) {
   return reply;
 }
 
+std::string output_frame_head(std::size_t size) {
+  std::string head(8, '\0');
+  head[0] = 1;
+  for (std::size_t i = 4; i < 8; ++i) head[i] = static_cast<char>(size >> (8 * (7 - i)));
+  return head;
+}
+
 }  // namespace bryo::api

@@ -72,6 +72,9 @@ struct Request {
 
 // Where a producer writes the body. write() blocks while the client reads slowly and throws Error{cancelled} once the
 // client has gone. The status line and headers leave with the first byte, so an error before it is a plain error reply.
+// The 8 bytes before a piece of standard output in Docker's multiplexed streams.
+std::string output_frame_head(std::size_t size);
+
 class BodyWriter : public ByteSink {
  public:
   using ByteSink::write;
@@ -105,6 +108,9 @@ class Reply {
   struct Hijack {
     UniqueFd fd;
     std::string detach_keys;
+    // Every piece leaves as a frame of standard output (Docker's stdcopy): the client did not say that it has a
+    // terminal, though the process has one.
+    bool framed = false;
     // What the stream's end means to its client has happened, too (an exec's exit code can be asked for); asked on the
     // event loop when the engine's side has ended, so it must not block.
     std::function<bool()> settled;

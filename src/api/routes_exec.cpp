@@ -1,8 +1,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
-
 #include "api/detach_keys.hpp"
 #include "api/handler_tools.hpp"
 #include "api/routes.hpp"
@@ -23,18 +21,7 @@ Reply create(engine::Engine& engine, Request& request) {
 // A stream of one text: how `docker exec` learns that its command could not be run, as from a runtime's standard
 // output.
 UniqueFd stream_of(std::string text, bool tty) {
-  if (!tty) {
-    const auto size = static_cast<std::uint32_t>(text.size());
-    const std::array<char, 8> frame{1,
-                                    0,
-                                    0,
-                                    0,
-                                    static_cast<char>(size >> 24),
-                                    static_cast<char>(size >> 16),
-                                    static_cast<char>(size >> 8),
-                                    static_cast<char>(size)};
-    text.insert(0, frame.data(), frame.size());
-  }
+  if (!tty) text.insert(0, output_frame_head(text.size()));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) fail_errno("pipe2");
   UniqueFd reader(ends[0]);
@@ -56,7 +43,10 @@ Reply start(engine::Engine& engine, Request& request) {
     engine::Stream stream = engine.exec_start(id, wanted);
     if (wanted.detach) return Reply::empty(200);
     std::string keys = stream.tty ? detach_sequence(engine, id) : "";
-    Reply reply = Reply::hijack(stream_type(request, stream.tty), std::move(stream.fd), std::move(keys));
+    // As with dockerd it is the start that says how the output comes, whatever the process has.
+    const bool framed = stream.tty && !wanted.tty;
+    Reply reply = Reply::hijack(stream_type(request, stream.tty && !framed), std::move(stream.fd), std::move(keys));
+    std::get<Reply::Hijack>(reply.body).framed = framed;
     std::get<Reply::Hijack>(reply.body).detached = [&engine, id] { engine.exec_detached(id); };
     // Clients ask for the exit code as soon as the stream has ended.
     std::get<Reply::Hijack>(reply.body).settled = [&engine, id] {

@@ -71,7 +71,12 @@ Reply push(engine::Engine& engine, Request& request) {
 
 Reply load(engine::Engine& engine, Request& request) {
   return progress_stream([&engine, &request](BodyWriter& out) {
-    engine.image_load(*request.stream, request.query.flag("quiet"), progress_lines(out));
+    try {
+      engine.image_load(*request.stream, request.query.flag("quiet"), progress_lines(out));
+    } catch (const Error&) {
+      out.start();  // the error is a line of the stream, always: clients look for it there (docker-py)
+      throw;
+    }
   });
 }
 

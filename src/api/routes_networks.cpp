@@ -12,7 +12,6 @@ struct ConnectBody {
 
 struct DisconnectBody {
   std::string container;
-  bool force = false;
 };
 
 }  // namespace
@@ -27,7 +26,7 @@ struct bryo::json::Fields<bryo::api::ConnectBody> {
 template <>
 struct bryo::json::Fields<bryo::api::DisconnectBody> {
   using T = bryo::api::DisconnectBody;
-  static constexpr auto list = std::tuple{field("Container", &T::container), field("Force", &T::force)};
+  static constexpr auto list = std::tuple{field("Container", &T::container)};
 };
 
 namespace bryo::api {
@@ -56,7 +55,7 @@ Reply connect(engine::Engine& engine, Request& request) {
 
 Reply disconnect(engine::Engine& engine, Request& request) {
   const auto wanted = read_json_as<DisconnectBody>(request);
-  engine.network_disconnect(request.parameter("id"), wanted.container, wanted.force);
+  engine.network_disconnect(request.parameter("id"), wanted.container);
   return Reply::empty(200);
 }
 

@@ -391,7 +391,7 @@ TEST_F(RoutesTest, NetworksAndVolumes) {
             "200");
   EXPECT_EQ(fake.last_call(), "network_connect a web 10.0.0.2");
   post("/networks/a/disconnect", R"({"Container":"web","Force":true})");
-  EXPECT_EQ(fake.last_call(), "network_disconnect a web true");
+  EXPECT_EQ(fake.last_call(), "network_disconnect a web");
   EXPECT_EQ(status(send("DELETE", "/networks/a")), "204");
   EXPECT_EQ(status(post("/volumes/create", R"({"Name":"v"})")), "201");
   EXPECT_EQ(status(send("DELETE", "/volumes/v?force=1")), "204");

@@ -1,11 +1,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <future>
+#include <thread>
 
 #include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/strings.hpp"
 #include "base/time.hpp"
+#include "base/worker_pool.hpp"
 
 namespace {
 
@@ -97,6 +103,43 @@ TEST(Error, CarriesErrnoAndContext) {
   EXPECT_EQ(error.number(), ENOENT);
   EXPECT_STREQ(error.what(), "start container: open /x: No such file or directory");
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// No room for another thread's stack, as where a cgroup allows no more processes.
+void allow_no_more_threads(bool none) {
+  unsigned long pages = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr || std::fscanf(file, "%lu", &pages) != 1) std::_Exit(2);
+  std::fclose(file);
+  const rlimit limit{none ? pages * 4096 + (1U << 20) : RLIM_INFINITY, RLIM_INFINITY};
+  ::setrlimit(RLIMIT_AS, &limit);
+}
+
+TEST(WorkerPool, WhereThereIsNoThreadTasksWaitForOne) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto scenario = [] {
+    WorkerPool pool(4);
+    std::promise<void> begun, go_on, second, third;
+    pool.post([&] {
+      begun.set_value();
+      go_on.get_future().wait();
+    });
+    begun.get_future().wait();
+    allow_no_more_threads(true);
+    pool.post([&] { second.set_value(); });
+    go_on.set_value();
+    second.get_future().wait();
+    std::this_thread::sleep_for(WorkerPool::kIdleTime * 3 / 2);  // nobody is left
+    pool.post([&] { third.set_value(); });
+    allow_no_more_threads(false);
+    pool.post([] {});
+    third.get_future().wait();
+    pool.stop();
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(scenario(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 }  // namespace
 }  // namespace bryo

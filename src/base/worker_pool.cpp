@@ -1,10 +1,16 @@
 #include "base/worker_pool.hpp"
 
 #include <exception>
+#include <system_error>
 
 #include "base/log.hpp"
 
 namespace bryo {
+namespace {
+
+constexpr std::chrono::milliseconds kRetry{100};
+
+}  // namespace
 
 WorkerPool::WorkerPool(std::size_t max_threads, std::chrono::milliseconds idle_time)
     : max_threads_(max_threads), idle_time_(idle_time) {}
@@ -27,8 +33,17 @@ void WorkerPool::post(Task task) {
     work_ready_.notify_one();
     return;
   }
-  ++threads_;
-  std::thread([this] { work(); }).detach();
+  try {
+    std::thread([this] { work(); }).detach();
+    ++threads_;
+  } catch (const std::system_error& error) {
+    log::error("no thread for a background task, which waits for the next that is free: {}", error.what());
+    work_ready_.notify_one();
+    if (threads_ > 0) return;
+    // There is none: it is tried again, by the next post() or soon.
+    timers_.push({Clock::now() + kRetry, [] {}});
+    timer_ready_.notify_one();
+  }
 }
 
 void WorkerPool::post_after(std::chrono::nanoseconds delay, Task task) {

@@ -393,6 +393,17 @@ void Creator::check_ids_of_image(const Record& record, const Digest& top) const 
   }
 }
 
+namespace {
+
+// The first --security-opt that asks for an SELinux label.
+std::string label_option(const HostConfig& host) {
+  for (const std::string& option : host.security_opt.value_or(std::vector<std::string>{}))
+    if (option.starts_with("label") && !option.ends_with("disable")) return option;
+  return {};
+}
+
+}  // namespace
+
 // --privileged, --pid=host, --net=host, --ipc=host under a map: docs/decisions.md says what each becomes.
 void Creator::check_modes(const Record& record, std::vector<std::string>& warnings) {
   const HostConfig& host = record.host_config;
@@ -411,6 +422,10 @@ void Creator::check_modes(const Record& record, std::vector<std::string>& warnin
          "the engine with --userns-remap, or the container with --userns=auto");
   if (mapped && host.privileged)
     warnings.emplace_back("--privileged under a user namespace means all capabilities inside it, none on the host");
+  const std::string label = s_.facts.selinux ? label_option(host) : "";
+  if (!label.empty())
+    warnings.push_back(
+        fmt::format("--security-opt {}: this engine gives its containers no SELinux labels", printable(label)));
   if (host.network_mode == "host" && !record.config.hostname.empty() && host.uts_mode == "host")
     fail(ErrorKind::invalid_argument, "conflicting options: hostname and the UTS mode");
   if (host.network_mode == network::kBypass && !s_.networks.exists(network::kBypass))

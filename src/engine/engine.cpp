@@ -233,8 +233,8 @@ void Engine::network_remove(std::string_view ref) { impl_->networks.remove(ref);
 void Engine::network_connect(std::string_view network, std::string_view container, const EndpointSettings& settings) {
   impl_->networks.connect(network, impl_->find(container), settings);
 }
-void Engine::network_disconnect(std::string_view network, std::string_view container, bool force) {
-  impl_->networks.disconnect(network, impl_->find(container), force);
+void Engine::network_disconnect(std::string_view network, std::string_view container) {
+  impl_->networks.disconnect(network, impl_->find(container));
 }
 json::Value Engine::network_prune(const Filters& filters) { return impl_->networks.prune(filters); }
 

@@ -114,7 +114,7 @@ class Engine {
   json::Value network_create(const NetworkCreateRequest& request);  // {"Id":…, "Warning":…}
   void network_remove(std::string_view ref);
   void network_connect(std::string_view network, std::string_view container, const EndpointSettings& settings);
-  void network_disconnect(std::string_view network, std::string_view container, bool force);
+  void network_disconnect(std::string_view network, std::string_view container);
   json::Value network_prune(const Filters& filters);
 
   // Volumes

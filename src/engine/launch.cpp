@@ -213,15 +213,28 @@ void Launcher::write_file(const Record& record, std::string_view name, std::stri
     kernel::change_owner(file.get(), ids::value(record.maps.root_uid()), ids::value(record.maps.root_gid()));
 }
 
-std::string Launcher::hostname_of(const Record& record) {
-  return record.config.hostname.empty() ? kernel::host_name() : record.config.hostname;
+// A container in another's network has that one's names, one in the host's network the host's.
+Launcher::HostNames Launcher::names_of(const Record& record) const {
+  if (shares_network(record)) {
+    const auto other =
+        s_.containers.find(std::string_view(record.host_config.network_mode).substr(kContainerPrefix.size()));
+    Record theirs;
+    {
+      std::lock_guard lock(other->mutex);
+      theirs = other->record;
+    }
+    return names_of(theirs);
+  }
+  const std::string& hostname = record.config.hostname;
+  return {hostname.empty() ? kernel::host_name() : hostname, record.config.domainname};
 }
 
 std::string Launcher::hosts_text(const Record& record, const std::vector<network::Endpoint>& endpoints) {
   const bool host_network = record.host_config.network_mode == "host";
+  const auto [hostname, domainname] = names_of(record);
   network::HostsFile hosts;
-  hosts.hostname = hostname_of(record);
-  hosts.domainname = record.config.domainname;
+  hosts.hostname = hostname;
+  hosts.domainname = domainname;
   for (const auto& endpoint : endpoints) {
     if (!endpoint.ip_address.empty()) hosts.addresses.push_back(endpoint.ip_address);
     if (!endpoint.ipv6_address.empty()) hosts.addresses.push_back(endpoint.ipv6_address);
@@ -258,7 +271,7 @@ std::string Launcher::resolv_text(const Record& record, const std::vector<networ
 void Launcher::write_files(const Record& record, const Network& network) {
   if (shares_network(record)) return;
   write_file(record, "hosts", hosts_text(record, network.endpoints));
-  write_file(record, "hostname", network::hostname_file(hostname_of(record)));
+  write_file(record, "hostname", network::hostname_file(names_of(record).hostname));
   write_file(record, "resolv.conf", resolv_text(record, network.endpoints));
 }
 
@@ -315,10 +328,15 @@ SpecInputs Launcher::spec_inputs(const Record& record, bool bypass) {
   inputs.user = record.user.value_or(ResolvedUser{});
   inputs.joined = joined_namespaces(record);
   inputs.files = files_of(record);
+  const auto [hostname, domainname] = names_of(record);
+  inputs.hostname = hostname;
+  inputs.domainname = domainname;
   inputs.cgroup_path = cgroup_path(record);
   inputs.facts = &s_.facts;
   inputs.default_ulimits = s_.options.default_ulimits;
   inputs.seccomp_profile = s_.seccomp_profile;
+  inputs.apparmor = s_.apparmor->profile_of(record.host_config);
+  if (inputs.apparmor == kDefaultAppArmorProfile) s_.apparmor->ensure_loaded();
   inputs.no_new_privileges = s_.options.no_new_privileges;
   inputs.init = uses_init(record, s_.options);
   inputs.rootless = s_.options.rootless.has_value();

@@ -62,12 +62,15 @@ class Launcher {
   std::string shared_memory_of(const std::string& ipc_mode);
   std::map<std::string, std::string> joined_namespaces(const Record& record);
   Network reserve_network(const Record& record);
-  static std::string hostname_of(const Record& record);
   std::string hosts_text(const Record& record, const std::vector<network::Endpoint>& endpoints);
   std::string resolv_text(const Record& record, const std::vector<network::Endpoint>& endpoints) const;
   void write_files(const Record& record, const Network& network);
   void write_file(const Record& record, std::string_view name, std::string_view text);
   std::map<std::string, std::string> files_of(const Record& record) const;
+  struct HostNames {
+    std::string hostname, domainname;
+  };
+  HostNames names_of(const Record& record) const;
   kernel::CgroupLimits limits_of_now(const Record& record);
   runtime::LaunchPlan make_plan_of(const oci::RuntimeSpec& spec, const runtime::RootfsSource& rootfs,
                                    const runtime::PlanOptions& options, std::string& resctrl) const;

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "engine/process_group.hpp"
 #include "engine/resources.hpp"
+#include "engine/unanswered.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -73,6 +74,7 @@ Lifecycle::~Lifecycle() {
 
 void Lifecycle::start(const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
+  check_answered(s_, *container);
   {
     std::lock_guard lock(container->mutex);
     switch (container->status) {

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
 #include "engine/process_group.hpp"
+#include "engine/unanswered.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -223,6 +224,7 @@ void Lifecycle::restart_now(const ContainerPtr& container, std::uint64_t run_num
 
 void Lifecycle::remove(const ContainerPtr& container, const RemoveRequest& request) {
   std::unique_lock operation(container->operation);
+  check_answered(s_, *container);
   {
     std::unique_lock lock(container->mutex);
     const Record& record = container->record;

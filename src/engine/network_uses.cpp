@@ -187,7 +187,7 @@ void NetworkUses::connect_live(Container& container, const network::NetworkConfi
   lifecycle_.launcher().remember_network(container);
 }
 
-void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container, bool force) {
+void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
   const auto config = s_.networks.find(ref);
   Record record;
@@ -199,7 +199,7 @@ void NetworkUses::disconnect(std::string_view ref, const ContainerPtr& container
     if (config.driver == "host")
       fail(ErrorKind::invalid_argument,
            "container cannot be disconnected from host network or connected to host network");
-    if (container->record.networks.erase(config.name) == 0 && !force)
+    if (container->record.networks.erase(config.name) == 0)
       fail(ErrorKind::permission, "container {} is not connected to network {}", container->record.id, config.name);
     before = after = container->endpoints;
     const auto found = std::find_if(after.begin(), after.end(),

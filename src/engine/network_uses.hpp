@@ -14,7 +14,7 @@ class NetworkUses {
   json::Value create(const NetworkCreateRequest& request);
   void remove(std::string_view ref);
   void connect(std::string_view network, const ContainerPtr& container, const EndpointSettings& settings);
-  void disconnect(std::string_view network, const ContainerPtr& container, bool force);
+  void disconnect(std::string_view network, const ContainerPtr& container);
   json::Value prune(const Filters& filters);
 
  private:

@@ -75,7 +75,8 @@ void Lifecycle::restore() {
     try {
       adopt(container, running);
     } catch (const Error& error) {
-      log::error("container {}: cannot find out whether it runs: {}", container->record.id, error.what());
+      log::error("container {}: cannot find out whether it runs, and leaves it alone: {}", container->record.id,
+                 error.what());
       continue;  // perhaps it does: a second run beside the first would ruin both
     }
     if (container->is_up()) continue;

@@ -1,6 +1,7 @@
 #include "engine/services.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include "base/log.hpp"
 #include "kernel/files.hpp"
 #include "kernel/private_directory.hpp"
+#include "kernel/user_namespace.hpp"
 
 namespace bryo::engine {
 namespace {
@@ -115,6 +117,9 @@ Services::Services(Options from)
   data_root.scoped_directory(ids.scope(), "network");
   kernel::make_private_directory(options.exec_root);
   kernel::make_private_directory(runtime_root);
+  apparmor = std::make_unique<AppArmor>(
+      facts.apparmor && !options.rootless && ::geteuid() == 0 && kernel::in_initial_user_namespace(),
+      options.exec_root);
 }
 
 void Services::remove_runtime_directory(const std::string& id) const {

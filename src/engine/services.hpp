@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/worker_pool.hpp"
+#include "engine/apparmor.hpp"
 #include "engine/bundles.hpp"
 #include "engine/container_table.hpp"
 #include "engine/events.hpp"
@@ -86,6 +87,7 @@ struct Services {
   kernel::CgroupLayout cgroups;
   runtime::HostFacts facts;
   std::string seccomp_profile;  // of the whole engine: "" is the default one, "unconfined", or JSON
+  std::unique_ptr<AppArmor> apparmor;
   NetworkDocuments network_documents;
   network::NetworkManager networks;
   monitor::LogFollower logs;

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/strings.hpp"
+#include "engine/apparmor.hpp"
 #include "engine/bypass.hpp"
 #include "engine/device_requests.hpp"
 #include "engine/spec_parts.hpp"
@@ -154,7 +155,7 @@ oci::Process init_process(const SpecInputs& inputs, const SecurityOptions& secur
   process.capabilities = capability_sets(capabilities, inputs.user.uid);
   process.rlimits = rlimits(inputs);
   process.no_new_privileges = security.no_new_privileges;
-  if (security.apparmor != "unconfined") process.apparmor_profile = security.apparmor;
+  if (inputs.apparmor != kUnconfined) process.apparmor_profile = inputs.apparmor;
   process.oom_score_adj = record.host_config.oom_score_adj;
   return process;
 }
@@ -225,7 +226,7 @@ std::vector<std::string> spec_environment(const SpecInputs& inputs, const Resolv
     else
       *place = variable;
   };
-  if (!record.config.hostname.empty()) out.push_back("HOSTNAME=" + record.config.hostname);
+  if (!inputs.hostname.empty()) out.push_back("HOSTNAME=" + inputs.hostname);
   if (tty) out.emplace_back("TERM=xterm");
   if (record.config.env)
     for (const std::string& variable : *record.config.env) set(variable);
@@ -278,8 +279,8 @@ oci::RuntimeSpec build_spec(const SpecInputs& inputs) {
   oci::RuntimeSpec spec;
   spec.root = oci::Root{"rootfs", host.readonly_rootfs};
   if (host.uts_mode != "host") {
-    spec.hostname = record.config.hostname;
-    spec.domainname = record.config.domainname;
+    spec.hostname = inputs.hostname;
+    spec.domainname = inputs.domainname;
   }
   spec.process = init_process(inputs, security, capabilities);
   spec.mounts = spec_mounts(inputs);
@@ -343,6 +344,7 @@ oci::Process build_process(const SpecInputs& inputs, const ExecCreateRequest& ex
   if (!exec.working_dir.empty()) process.cwd = exec.working_dir;
   process.capabilities = exec.privileged ? capability_sets(all_capabilities(), user.uid)
                                          : capability_sets(effective_capabilities(record.host_config), user.uid);
+  if (exec.privileged) process.apparmor_profile.clear();
   process.oom_score_adj.reset();
   return process;
 }

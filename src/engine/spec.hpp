@@ -23,11 +23,15 @@ struct SpecInputs {
   std::map<std::string, std::string> joined;
   // Host files that become /etc/hosts, /etc/hostname, /etc/resolv.conf; destination → source.
   std::map<std::string, std::string> files;
+  // What the container has in place of the host's, if its UTS namespace is its own, and $HOSTNAME in any case.
+  std::string hostname;
+  std::string domainname;
   // Destination → detached content for volumes with a file system of their own.
   std::string cgroup_path;
   const runtime::HostFacts* facts = nullptr;
   std::vector<Ulimit> default_ulimits;
   std::string seccomp_profile;  // daemon-wide: "", unconfined or JSON
+  std::string apparmor;         // AppArmor::profile_of()
   bool no_new_privileges = false;
   bool init = false;
   bool rootless = false;

@@ -32,7 +32,7 @@ json::Array security_options(const Services& services) {
     out.push_back("name=cgroupns");
   if (services.options.rootless) out.push_back("name=rootless");
   if (services.ids.remapped()) out.push_back("name=userns");
-  if (services.facts.apparmor) out.push_back("name=apparmor");
+  if (services.apparmor->active()) out.push_back("name=apparmor");
   return out;
 }
 

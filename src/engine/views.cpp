@@ -108,6 +108,7 @@ ContainerInspect inspect_view(Services& services, const ContainerPtr& container,
     out.platform = record.platform;
     if (!container->execs.empty()) out.exec_ids.emplace(container->execs.begin(), container->execs.end());
     out.host_config = record.host_config;
+    out.app_armor_profile = services.apparmor->profile_of(record.host_config);
     out.mounts = mounts_view(record);
     out.config = record.config;
     out.network_settings = network_view(*container, services.networks);

@@ -46,9 +46,9 @@ class LayerPull {
   std::vector<IngestedLayer> run() {
     announce();
     const std::size_t threads = std::min(missing_.size(), static_cast<std::size_t>(std::max(context_.parallel, 1)));
-    std::vector<std::thread> workers;
+    std::vector<std::jthread> workers;  // joined, too, where the system has no more of them
     for (std::size_t i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
-    for (std::thread& worker : workers) worker.join();
+    for (std::jthread& worker : workers) worker.join();
     if (failure_) std::rethrow_exception(failure_);
     std::vector<IngestedLayer> out;
     for (auto& result : results_) out.push_back(*std::move(result));

@@ -25,9 +25,9 @@ class LayerPush {
     const auto parallel = static_cast<std::size_t>(std::max(context_.parallel, 1));
     for (const std::size_t index : order_) line(index, "Preparing");
     for (std::size_t i = parallel; i < order_.size(); ++i) line(order_[i], "Waiting");
-    std::vector<std::thread> workers;
+    std::vector<std::jthread> workers;  // joined, too, where the system has no more of them
     for (std::size_t i = 0; i < std::min(parallel, order_.size()); ++i) workers.emplace_back([this] { work(); });
-    for (std::thread& worker : workers) worker.join();
+    for (std::jthread& worker : workers) worker.join();
     if (failure_) std::rethrow_exception(failure_);
   }
 

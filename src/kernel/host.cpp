@@ -1,13 +1,16 @@
 #include "kernel/host.hpp"
 
+#include <fcntl.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 
 #include "base/error.hpp"
+#include "base/unique_fd.hpp"
 
 namespace bryo::kernel {
 namespace {
@@ -63,6 +66,27 @@ std::string read_sysctl(const std::string& name) {
   std::string line;
   std::getline(file, line);
   return line;
+}
+
+std::string confining_apparmor_profile() {
+  std::ifstream file("/proc/self/attr/apparmor/current");
+  std::string label;
+  std::getline(file, label);
+  return label.ends_with(" (enforce)") ? label.substr(0, label.rfind(' ')) : "";
+}
+
+bool apparmor_knows(const std::string& profile) {
+  std::ifstream file("/sys/kernel/security/apparmor/profiles");  // "name (mode)", one a line
+  std::string line;
+  while (std::getline(file, line))
+    if (line.starts_with(profile + " (")) return true;
+  return false;
+}
+
+bool selinux_knows(const std::string& context) {
+  const UniqueFd file(::open("/sys/fs/selinux/context", O_RDWR | O_CLOEXEC));
+  if (!file) return true;
+  return ::write(file.get(), context.data(), context.size()) >= 0 || errno == EACCES || errno == EPERM;
 }
 
 }  // namespace bryo::kernel

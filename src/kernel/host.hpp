@@ -17,5 +17,12 @@ unsigned processors();
 std::uint64_t system_cpu_time();
 // /proc/sys/<name> ("kernel/pid_max"), without the line's end; empty when this kernel has no such setting.
 std::string read_sysctl(const std::string& name);
+// The AppArmor profile that confines this process; empty where none does (apparmor(7): "unconfined", another mode, no
+// AppArmor).
+std::string confining_apparmor_profile();
+// Is there an AppArmor profile of this name? Only root of the host learns it.
+bool apparmor_knows(const std::string& profile);
+// Does the SELinux policy in force know this context (security_check_context(3))? Yes, where nobody can be asked.
+bool selinux_knows(const std::string& context);
 
 }  // namespace bryo::kernel

@@ -34,6 +34,7 @@ std::future<Packet> MonitorConnection::submit(MessageType type, std::string_view
   while (true) {
     const Transfer transfer = send_packet(socket_.get(), type, request, payload, descriptors);
     if (transfer == Transfer::done) return answer;
+    if (transfer == Transfer::closed) ended_ = true;
     if (transfer == Transfer::closed || std::chrono::steady_clock::now() > deadline) break;
     pollfd writable{socket_.get(), POLLOUT, 0};
     ::poll(&writable, 1, 100);
@@ -96,6 +97,11 @@ void MonitorConnection::close() {
 bool MonitorConnection::closed() {
   const std::lock_guard lock(mutex_);
   return closed_;
+}
+
+bool MonitorConnection::has_ended() {
+  const std::lock_guard lock(mutex_);
+  return ended_;
 }
 
 void MonitorConnection::silence() {

@@ -47,6 +47,8 @@ class MonitorConnection {
   // Acknowledges the container's end; nothing more is sent, and the end of the connection is no news.
   void close();
   bool closed();
+  // The other end is gone: no answer will come any more.
+  bool has_ended();
   // Nothing is news any more.
   void silence();
   // Makes the hub's thread see the end of the connection.

@@ -153,7 +153,7 @@ std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, 
     if (answer.wait_for(patience) != std::future_status::ready) does_not_answer(container_id);
     answer.get();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::unavailable) return nullptr;  // it left just now
+    if (error.kind() == ErrorKind::unavailable && connection->has_ended()) return nullptr;  // it left just now
     throw;
   }
   return monitor;

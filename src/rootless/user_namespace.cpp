@@ -68,7 +68,7 @@ void write_map(const std::string& program, pid_t pid, const ids::IdMap& map) {
 }
 
 // Why the kernel may have said no, with the command that helps. Empty when the host's settings allow it.
-std::string refusal() {
+std::string refusal(int number) {
   if (kernel::read_sysctl("kernel/unprivileged_userns_clone") == "0")
     return "this kernel lets only root make user namespaces. An administrator allows it with: sysctl -w "
            "kernel.unprivileged_userns_clone=1";
@@ -78,6 +78,12 @@ std::string refusal() {
   if (kernel::read_sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1")
     return "AppArmor restricts user namespaces of programs without a profile. An administrator installs ours from "
            "packaging/apparmor, see `bryo doctor`";
+  const std::string profile = number == EACCES ? kernel::confining_apparmor_profile() : "";
+  if (!profile.empty())
+    return fmt::format(
+        "the AppArmor profile \"{}\", which this process is under, forbids user namespaces. An "
+        "administrator gives Bryo's programs a profile of their own, see `bryo doctor`",
+        printable(profile, 80));
   return {};
 }
 
@@ -105,7 +111,7 @@ void give_maps(const ids::IdMaps& maps, pid_t pid) {
 }
 
 Error explain_refusal(const Error& error) {
-  const std::string why = error.number() == 0 ? "" : refusal();
+  const std::string why = error.number() == 0 ? "" : refusal(error.number());
   if (why.empty()) return error.within("become root in a user namespace");
   return {ErrorKind::permission, fmt::format("become root in a user namespace: {}: {}", error.message(), why)};
 }
@@ -114,10 +120,11 @@ void become_root(const ids::IdMaps& maps, const Entry& entry) {
   const unsigned long propagation = propagation_flag(entry.propagation);
   try {
     kernel::enter_new_user_namespace([&](pid_t pid) { give_maps(maps, pid); }, entry.keep_groups);
+    // AppArmor of Ubuntu lets the first be made, and nothing be done in it.
+    kernel::enter_new_mount_namespace(propagation);
   } catch (const Error& error) {
     throw explain_refusal(error);
   }
-  kernel::enter_new_mount_namespace(propagation);
 }
 
 ids::HostId uid_outside() {

@@ -94,6 +94,11 @@ void execute(ChildContext& context) noexcept {
   context.link.send(ReportKind::running);
   const long result = raw::call(SYS_execve, context.program, context.arguments, context.environment);
   const int error = static_cast<int>(-result);
+  const std::string& label = context.process->selinux_label;
+  if (!label.empty() && (error == EACCES || error == EPERM))
+    context.link.cannot_run(error, exit_code_of(error),
+                            {"exec ", context.program, ": ", reason_of(error), " under the SELinux label ",
+                             label.c_str(), " (what the policy refused: ausearch -m avc)"});
   context.link.cannot_run(error, exit_code_of(error), {"exec ", context.program, ": ", reason_of(error)});
 }
 

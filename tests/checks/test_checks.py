@@ -78,3 +78,9 @@ def test_the_summary_adds_up(tmp, files, line, status):
     tree(tmp, files)
     shown = subprocess.run(["/usr/bin/python3", REPO / "tools/summary.py", tmp], capture_output=True, text=True)
     assert shown.stdout.splitlines()[-1] == line and shown.returncode == status
+
+
+def test_the_limits_of_the_readme_are_those_of_the_document():
+    rows = [line for line in (REPO / "README.md").read_text().partition("### Limits that users see")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
+    whole = (REPO / "docs/limits.md").read_text().splitlines()
+    assert len(rows) > 10 and [row for row in rows if row not in whole] == []

@@ -279,3 +279,12 @@ def test_output_does_not_come_together_with_the_head(daemon):
         wait_for(lambda: daemon.exec(container, "test", "-e", "/done")[0] == 0)
         assert client.recv(65536).endswith(b"\r\n\r\n")
         assert client.recv(65536).endswith(b"made\n")
+
+
+def test_the_start_of_an_exec_says_whether_its_output_is_framed(daemon):
+    """docker-py's exec_create(tty=True) and exec_start(), which is without tty=True."""
+    container = daemon.run("busybox", "sleep", "60", wait=False)
+    exec_id = daemon.api.post(f"/containers/{container}/exec", {"Cmd": ["tty"], "AttachStdout": True, "Tty": True})["Id"]
+    with daemon.api.hijack(f"/exec/{exec_id}/start", {"Tty": False}) as stream:
+        out, err = stream.read_all()
+    assert (out, err) == (b"/dev/pts/0\r\n", b"")

@@ -317,6 +317,12 @@ def test_load_of_nonsense(daemon, data):
     assert not daemon.engine.is_bryo or data in (b"", b"\0" * 10240)
 
 
+def test_load_of_nonsense_is_an_error_of_the_stream(daemon):
+    """docker-py's images.load() raises ImageLoadError for what it finds there."""
+    status, _, data = daemon.api.raw("POST", daemon.api.path("/images/load"), b"abc", {"Content-Type": "application/x-tar"})
+    assert status == 200 and "error" in json.loads(data.decode().splitlines()[-1])
+
+
 @pytest.mark.needs_root("device nodes cannot be made")
 def test_xattrs_hardlinks_devices_and_modes_survive(docker, tmp):
     """An image with everything that a tar can hold, through load, commit, save."""

@@ -301,6 +301,20 @@ def test_network_of_another_container(docker, daemon):
     assert out.startswith("peer 127.0.0.1 ") and "mossy" in out
 
 
+def test_a_shared_network_comes_with_its_names(docker):
+    docker("run", "-d", "--name", "box", "--hostname", "here", "--domainname", "example.com", "busybox", "sleep", "600")
+    said = docker("run", "--rm", "--network", "container:box", "busybox", "sh", "-c", "hostname; echo $HOSTNAME; cat /proc/sys/kernel/domainname").out
+    assert said == "here\nhere\nexample.com\n"
+
+
+def test_leaving_a_network_twice_is_an_error(docker):
+    docker("network", "create", "green")
+    docker("run", "-d", "--name", "box", "--network", "green", "busybox", "sleep", "600")
+    docker("network", "disconnect", "green", "box")
+    for force in ([], ["--force"]):
+        assert "is not connected to" in docker.fails("network", "disconnect", *force, "green", "box").err
+
+
 def test_options_that_contradict_a_shared_network(docker):
     docker("run", "-d", "--name", "first", "busybox", "sleep", "600")
     for option in (["-p", "80:80"], ["--hostname", "x"], ["--dns", "1.2.3.4"], ["--add-host", "a:1.2.3.4"]):

@@ -2,9 +2,11 @@
 
 import os
 import random
+import re
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -383,3 +385,28 @@ def daemon_safe(daemon):
         api.post(f"/containers/{container}/start")
     except Exception:  # the daemon is being killed
         pass
+
+
+@pytest.mark.bryo_only
+def test_a_monitor_that_does_not_answer_keeps_its_container(daemon):
+    """A stopped one stands for a machine that is too busy."""
+    daemon.pull("busybox")
+    container = daemon.run("busybox", "sleep", "600", wait=False, host_config={"RestartPolicy": {"Name": "always"}})
+    pid = daemon.state(container)["Pid"]
+    monitor = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+    daemon.kill9()
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        daemon.start(timeout=60)
+        assert "does not answer" in daemon.log_text() or "did not answer" in daemon.log_text()
+        for attempt in (lambda: daemon.api.post(f"/containers/{container}/start"),
+                        lambda: daemon.api.delete(f"/containers/{container}", force=1)):
+            with pytest.raises(ApiError) as error:
+                attempt()
+            assert error.value.status == 409 and str(monitor) in error.value.message
+        assert "State:\tS" in Path(f"/proc/{pid}/status").read_text()
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    daemon.restart()
+    assert daemon.state(container)["Pid"] == pid
+

@@ -10,6 +10,7 @@ So a failed test leaves nothing on the machine, and the leak auditor (audit.py) 
 """
 
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -168,11 +169,12 @@ def prepare():
 
     images.build_all()
     if shutil.which("qemu-system-x86_64"):
-        try:
-            guest.kernel()
-            systemd_guest.prepare()
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"test host: nothing to boot for tests/vm: {error}", file=sys.stderr)
+        machines = {"busybox": guest.kernel, **{m.name: functools.partial(systemd_guest.prepare, m) for m in (systemd_guest.OCI, systemd_guest.LSM)}}
+        for name, make in machines.items():
+            try:
+                make()
+            except (OSError, subprocess.CalledProcessError) as error:
+                print(f"test host: no machine \"{name}\" for tests/vm: {error}", file=sys.stderr)
 
 
 def main():

@@ -1,9 +1,10 @@
-"""A virtual machine with Debian as it is installed: systemd, dbus, AppArmor, CRIU; cgroup v2 only. It runs pytest in itself.
+"""A virtual machine with Debian as it is installed: systemd, dbus, what `System` lists; cgroup v2 only. It runs pytest in itself.
 
-Its system disk is made by mmdebstrap once and never written to. A second disk carries the programs under test and the cases of inside/.
+Its system disk is made by mmdebstrap once and never written to. A second disk carries the programs under test and a folder of cases.
 The cases' results come back over a serial port, as JUnit's XML.
 """
 
+import ast
 import gzip
 import hashlib
 import os
@@ -11,13 +12,16 @@ import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.support.daemon import REPO
 from tests.vm import guest
 
 INSIDE = Path(__file__).parent / "inside"
-PACKAGES = ("systemd-sysv,libpam-systemd,dbus,dbus-user-session,apparmor,criu,iproute2,kmod,procps,uidmap,busybox-static,python3-pytest").split(",")
+PACKAGES = "systemd-sysv,libpam-systemd,dbus,dbus-user-session,apparmor,iproute2,kmod,procps,uidmap,busybox-static,python3-pytest".split(",")
 # CRIU asks the kernel for its sockets through *_diag.
 MODULES = ["crc32c_generic", "virtio_pci", "virtio_blk", "ext4", "overlay", "veth", "bridge", "tun", "loop", "nf_tables", "inet_diag", "nf_conntrack_netlink", "tcp_diag", "udp_diag", "raw_diag", "unix_diag",
            "netlink_diag", "af_packet_diag"]
@@ -77,32 +81,94 @@ class Missing(Exception):
     """What the machine is made of is not here, and the network to get it is not there."""
 
 
-def recipe():
-    text = repr((PACKAGES, FILES, MASKED))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class System:
+    """What a machine is made of."""
+
+    name: str
+    suite: str
+    packages: tuple
+    # The suite's own kernel; else the one of the machine that runs the tests.
+    own_kernel: bool = False
+    # A shell's commands, run in the new system when it is complete.
+    last: str = ""
+    megabytes: int = 700
+
+    def recipe(self):
+        text = repr((self, FILES, MASKED))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def disk(self):
+        return guest.BUILD / f"{self.name}-{self.recipe()}.ext4"
+
+    def kernel(self):
+        """(vmlinuz, directory of modules)."""
+        if not self.own_kernel:
+            return guest.kernel()
+        root = guest.BUILD / f"{self.name}-{self.recipe()}.kernel"
+        (release,) = (root / "usr/lib/modules").iterdir()
+        return root / f"boot/vmlinuz-{release.name}", release
 
 
-def disk_path():
-    return guest.BUILD / f"systemd-{recipe()}.ext4"
+OCI = System("systemd", "bookworm", (*PACKAGES, "criu"))
+# Both security modules that label; the boot chooses one. Policies are compiled, and every file is labelled, when the disk is made.
+# The reference policy lets only the engines that it knows start container_t. Ours are not among them (docs/limits.md).
+MODULE = """(typeattributeset cil_gen_require initrc_t)
+(typeattributeset cil_gen_require container_t)
+(allow initrc_t container_t (process (transition siginh rlimitinh noatsecure getattr signal sigkill)))
+(allow initrc_t container_t (process2 (nnp_transition)))
+(allow container_t initrc_t (process (sigchld)))
+(allow container_t initrc_t (fd (use)))
+(allow container_t initrc_t (fifo_file (read write append getattr ioctl)))
+"""
+LABEL = f"""set -e
+cat >/tmp/bryo-tests.cil <<'E'
+{MODULE}E
+semodule --noreload --install /tmp/bryo-tests.cil
+rm /tmp/bryo-tests.cil
+setfiles -F /etc/selinux/default/contexts/files/file_contexts /
+"""
+LSM = System("lsm", "trixie", (*PACKAGES, "apparmor-profiles", "selinux-policy-default", "policycoreutils", "checkpolicy", "semodule-utils", "nftables", "iputils-ping"), True,
+             LABEL, 1024)
+# In the new system, while it has the network.
+FETCH_KERNEL = """set -e
+cd "$1/var/tmp"
+package=$(chroot "$1" apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \\(linux-image-[^ ]*\\).*/\\1/p')
+chroot "$1" sh -c "cd /var/tmp && apt-get download -qq -o APT::Sandbox::User=root $package"
+dpkg-deb -x linux-image-*.deb "$1/kernel"
+rm linux-image-*.deb
+"""
 
 
-def prepare():
+def prepare(system=OCI):
     """Makes the system disk when there is none. This needs the network."""
-    disk = disk_path()
-    if not disk.exists():
-        guest.BUILD.mkdir(parents=True, exist_ok=True)
-        for old in guest.BUILD.glob("systemd-*.ext4"):
-            old.unlink()
-        with tempfile.TemporaryDirectory(dir=guest.BUILD) as directory:
-            make_system(Path(directory, "root"))
-            partial = Path(directory, "disk")
-            subprocess.run(["mkfs.ext4", "-q", "-d", Path(directory, "root"), partial, "700M"], check=True, capture_output=True)
-            partial.rename(disk)
+    if system.disk().exists():
+        return
+    guest.BUILD.mkdir(parents=True, exist_ok=True)
+    for old in guest.BUILD.glob(f"{system.name}-*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    with tempfile.TemporaryDirectory(dir=guest.BUILD) as directory:
+        root, partial = Path(directory, "root"), Path(directory, "disk")
+        make_system(system, root)
+        if system.own_kernel:
+            keep_kernel(root / "kernel", system.disk().with_suffix(".kernel"))
+        if system.last:
+            subprocess.run(["chroot", root, "sh", "-c", system.last], check=True, capture_output=True)
+        subprocess.run(["mkfs.ext4", "-q", "-d", root, partial, f"{system.megabytes}M"], check=True, capture_output=True)
+        partial.rename(system.disk())
 
 
-def make_system(root):
+def keep_kernel(unpacked, root):
+    (release,) = (unpacked / "usr/lib/modules").iterdir()
+    (unpacked / "lib").symlink_to("usr/lib")
+    subprocess.run([guest.BUSYBOX, "depmod", "-b", unpacked, release.name], check=True)
+    unpacked.rename(root)
+
+
+def make_system(system, root):
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
-    result = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", *excluded, f"--include={','.join(PACKAGES)}", "bookworm", root], capture_output=True, text=True)
+    hooks = [f"--customize-hook={FETCH_KERNEL}"] if system.own_kernel else []
+    result = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", *excluded, *hooks, f"--include={','.join(system.packages)}", system.suite, root], capture_output=True, text=True)
     if result.returncode != 0:
         raise OSError(f"mmdebstrap failed: {result.stderr[-1000:]}")
     subprocess.run(["chroot", root, "useradd", "--create-home", "--uid", "1000", "--shell", "/bin/bash", "bozo"], check=True)
@@ -131,6 +197,37 @@ def payload_disk(work, arguments, cases, add):
     return work / "payload.ext4"
 
 
+def add_libraries(root, program):
+    for library in guest.libraries(program):
+        shutil.copy(library, root / "lib")
+
+
+def add_programs(root, programs):
+    (root / "lib").mkdir()
+    for program in programs:
+        if (guest.BIN / program).exists():
+            shutil.copy(guest.BIN / program, root / "bin")
+            add_libraries(root, guest.BIN / program)
+
+
+def cases(folder):
+    """Names of the test functions in this folder, without their parameters."""
+    for file in sorted(folder.glob("test_*.py")):
+        for part in ast.parse(file.read_text()).body:
+            if isinstance(part, ast.FunctionDef) and part.name.startswith("test_"):
+                yield f"{file.stem}::{part.name}"
+
+
+def check(results, case):
+    """One of `cases`, with all of its parameters: fails or skips as it did inside."""
+    mine = {name: failure for name, failure in results.failures.items() if name.partition("[")[0] == case}
+    assert mine, f"it did not run:\n{results.console[-2000:]}"
+    failed = {name: failure for name, failure in mine.items() if failure}
+    assert not failed, "\n\n".join(f"{name}:\n{failure}" for name, failure in failed.items())
+    if all(name in results.skips for name in mine):
+        pytest.skip("; ".join(sorted({results.skips[name] for name in mine})))
+
+
 class Results:
     """What the cases inside said: name → None, or the text of the failure; and who was skipped."""
 
@@ -146,11 +243,11 @@ class Results:
                 self.skips[name] = skipped.get("message")
 
 
-def run(arguments="", timeout=900, memory=1024, cases="inside", add=None, modules=()):
+def run(arguments="", timeout=900, memory=1024, cases="inside", add=None, modules=(), system=OCI, security="apparmor=1 security=apparmor"):
     """Boots, runs the cases of that folder, switches off. `add(directory)` puts more on the second disk, which is /payload."""
-    if not disk_path().exists():
-        raise Missing(f"{disk_path()} was not made (what the start of tests/run says)")
-    image, release = guest.kernel()
+    if not system.disk().exists():
+        raise Missing(f"{system.disk()} was not made (what the start of tests/run says)")
+    image, release = system.kernel()
     work = guest.BUILD / f"run-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -159,8 +256,8 @@ def run(arguments="", timeout=900, memory=1024, cases="inside", add=None, module
         cpio = guest.busybox_archive(release, modules)
         cpio.file("init", INIT.format(modules=" ".join(modules)).encode())
         (work / "initramfs").write_bytes(gzip.compress(cpio.bytes(), 1))
-        disks = [f"{disk_path()},snapshot=on", payload_disk(work, arguments, cases, add)]
-        append = "apparmor=1 security=apparmor systemd.unit=bryo-tests.service systemd.show_status=0 systemd.journald.forward_to_console=0"
+        disks = [f"{system.disk()},snapshot=on", payload_disk(work, arguments, cases, add)]
+        append = f"{security} systemd.unit=bryo-tests.service systemd.show_status=0 systemd.journald.forward_to_console=0"
         console = guest.emulate(image, work / "initramfs", disks, append, timeout, memory, "-serial", f"file:{work}/report")
         report = (work / "report").read_text(errors="replace")
         assert "</testsuites>" in report, f"the guest did not finish:\n{console[-4000:]}"

@@ -3,7 +3,6 @@
 One boot for all of them; each is a test of its own here.
 """
 
-import ast
 import shutil
 
 import pytest
@@ -11,14 +10,6 @@ import pytest
 from tests.vm import systemd_guest
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.bryo_only]
-
-
-def cases():
-    """Names of the test functions in inside/, without their parameters."""
-    for file in sorted(systemd_guest.INSIDE.glob("test_*.py")):
-        for part in ast.parse(file.read_text()).body:
-            if isinstance(part, ast.FunctionDef) and part.name.startswith("test_"):
-                yield f"{file.stem}::{part.name}"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +22,6 @@ def results():
         pytest.skip(f"no virtual machine: {reason}")
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", systemd_guest.cases(systemd_guest.INSIDE))
 def test_in_the_guest(results, case):
-    mine = {name: failure for name, failure in results.failures.items() if name.partition("[")[0] == case}
-    assert mine, f"it did not run:\n{results.console[-2000:]}"
-    failed = {name: failure for name, failure in mine.items() if failure}
-    assert not failed, "\n\n".join(f"{name}:\n{failure}" for name, failure in failed.items())
-    if all(name in results.skips for name in mine):
-        pytest.skip("; ".join(sorted({results.skips[name] for name in mine})))
+    systemd_guest.check(results, case)

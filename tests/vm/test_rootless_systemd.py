@@ -3,8 +3,6 @@
 One boot for all of them; each is a test of its own here.
 """
 
-import ast
-import os
 import shutil
 from pathlib import Path
 
@@ -22,19 +20,6 @@ XTABLES = Path("/usr/lib/x86_64-linux-gnu/xtables")
 NETFILTER = ["nft_socket", "nft_compat", "xt_tcpudp", "xt_conntrack", "xt_addrtype", "xt_MASQUERADE", "xt_nat"]
 
 
-def cases():
-    """Names of the test functions in rootless/."""
-    for file in sorted(Path(__file__).with_name("rootless").glob("test_*.py")):
-        for part in ast.parse(file.read_text()).body:
-            if isinstance(part, ast.FunctionDef) and part.name.startswith("test_"):
-                yield f"{file.stem}::{part.name}"
-
-
-def add_libraries(root, program):
-    for library in guest.libraries(program):
-        shutil.copy(library, root / "lib")
-
-
 def add_docker(root):
     """Into docker/, when it is installed here."""
     found = {name: shutil.which(name, path="/usr/sbin:/usr/bin") for name in DOCKER}
@@ -43,7 +28,7 @@ def add_docker(root):
     (root / "docker").mkdir()
     for name, program in found.items():
         shutil.copy(program, root / "docker" / name)
-        add_libraries(root, program)
+        systemd_guest.add_libraries(root, program)
     shutil.copytree(XTABLES, root / "docker/xtables")
 
 
@@ -53,12 +38,7 @@ def results(images):
         pytest.skip("qemu-system-x86 is not installed (tools/apt.sh, group vm)")
 
     def add(root):
-        (root / "lib").mkdir()
-        for program in PROGRAMS:
-            if not (guest.BIN / program).exists():
-                continue
-            shutil.copy(guest.BIN / program, root / "bin")
-            add_libraries(root, guest.BIN / program)
+        systemd_guest.add_programs(root, PROGRAMS)
         shutil.copytree(REPO / "packaging/systemd", root / "units")
         add_docker(root)
         (root / "busybox.tar").write_bytes(images("library/busybox"))
@@ -69,9 +49,6 @@ def results(images):
         pytest.skip(f"no virtual machine: {reason}")
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", systemd_guest.cases(Path(__file__).with_name("rootless")))
 def test_in_the_guest(results, case):
-    assert case in results.failures, f"it did not run:\n{results.console[-2000:]}"
-    assert not results.failures[case], results.failures[case]
-    if case in results.skips:
-        pytest.skip(results.skips[case])
+    systemd_guest.check(results, case)

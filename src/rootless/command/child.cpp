@@ -19,6 +19,7 @@
 #include "kernel/user_namespace.hpp"
 #include "rootless/command/command_run.hpp"
 #include "rootless/command/copy_up.hpp"
+#include "rootless/user_namespace.hpp"
 
 namespace bryo::rootless::command {
 namespace {
@@ -43,9 +44,13 @@ unsigned long propagation_flag(const std::string& word) {
 
 // The namespace of the command's network: our own, or one that is kept as a file while the command stays outside.
 UniqueFd stand(const ChildStart& start) {
-  kernel::become_namespace_zero();
-  kernel::allow_inspection();
-  kernel::enter_new_mount_namespace(propagation_flag(start.options.propagation));
+  try {
+    kernel::become_namespace_zero();
+    kernel::allow_inspection();
+    kernel::enter_new_mount_namespace(propagation_flag(start.options.propagation));
+  } catch (const Error& error) {
+    throw explain_refusal(error);
+  }
   kernel::unshare_namespaces(later_namespaces(start.options));
   if (start.options.network == NetworkKind::host || !start.options.detach_netns) return kernel::open_own_netns();
   UniqueFd made = kernel::make_netns();

@@ -38,10 +38,21 @@ std::uint64_t total(const std::vector<ids::SubRange>& ranges) {
 }
 
 // For printf(1), without the comments.
+// As the format of a printf(1) between single quotes.
 std::string one_line(const std::string& profile) {
   std::string out;
-  for (const std::string_view line : split(profile, '\n'))
-    if (!line.empty() && !line.starts_with('#')) out += fmt::format("{}\\n", line);
+  for (const std::string_view line : split(profile, '\n')) {
+    if (line.empty() || line.starts_with('#')) continue;
+    for (const char letter : line) {
+      if (letter == '\'')
+        out += "'\\''";
+      else if (letter == '%' || letter == '\\')
+        out.append(2, letter);
+      else
+        out += letter;
+    }
+    out += "\\n";
+  }
   return out;
 }
 
@@ -104,21 +115,34 @@ Finding check_unprivileged_clone(const Host& host) {
                  sysctl_fix("kernel.unprivileged_userns_clone=1"));
 }
 
+// The profile that confines this process, without its mode; empty where none does.
+std::string confining_profile(const Host& host) {
+  const std::string label(trim(host.text("/proc/self/attr/apparmor/current").value_or("")));
+  return label.ends_with(" (enforce)") ? label.substr(0, label.rfind(' ')) : "";
+}
+
 Finding check_apparmor(const Host& host) {
   const std::string name = "apparmor";
   const auto text = host.text(kAppArmor);
-  if (!text) return not_applicable(name, "AppArmor does not restrict user namespaces on this host");
   if (!ordinary(host)) return not_applicable(name, "for users other than root");
-  if (trim(*text) == "0") return ok(name, "does not restrict user namespaces");
+  const std::string profile = confining_profile(host);
+  const bool restricts = text && trim(*text) != "0";
+  if (!restricts && (profile.empty() || host.attempt(Attempt::user_namespace).number != EACCES)) {
+    if (!text) return not_applicable(name, "AppArmor does not restrict user namespaces on this host");
+    return ok(name, "does not restrict user namespaces");
+  }
   const Outcome& made = host.attempt(Attempt::mapped_namespace);
   if (made.worked) return ok(name, "restricts user namespaces, and Bryo's programs are allowed to make them");
   const std::string path = apparmor_profile_path(host.program_directory());
-  return missing(name,
-                 fmt::format("AppArmor lets only programs with a profile use user namespaces "
-                             "(kernel.apparmor_restrict_unprivileged_userns), and the ones in {} have none",
-                             host.program_directory()),
-                 fmt::format("printf '{0}' | sudo tee {1} >/dev/null && sudo apparmor_parser -r {1}",
-                             one_line(apparmor_profile(host.program_directory())), path));
+  return missing(
+      name,
+      fmt::format("AppArmor lets only programs with a profile use user namespaces ({}), and the ones in {} "
+                  "have none",
+                  restricts ? "kernel.apparmor_restrict_unprivileged_userns"
+                            : fmt::format("this session is under the profile \"{}\"", printable(profile, 80)),
+                  host.program_directory()),
+      fmt::format("printf '{0}' | sudo tee {1} >/dev/null && sudo apparmor_parser -r {1}",
+                  one_line(apparmor_profile(host.program_directory())), path));
 }
 
 Finding check_no_new_privileges(const Host& host) {

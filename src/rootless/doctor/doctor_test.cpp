@@ -67,7 +67,7 @@ class FakeHost final : public Host {
   const ids::User& user() const override { return who; }
   std::string home() const override { return "/home/penguin"; }
   std::string data_root() const override { return "/home/penguin/.local/share/bryo"; }
-  std::string program_directory() const override { return "/opt/bryo"; }
+  std::string program_directory() const override { return directory; }
   std::string variable(const std::string& name) const override { return find(variables, name).value_or(""); }
   std::optional<std::string> text(const std::string& path) const override { return find(texts, path); }
   std::optional<FileFacts> file(const std::string& path) const override { return find(files, path); }
@@ -83,6 +83,8 @@ class FakeHost final : public Host {
     const auto bad = failures.find(what);
     return bad == failures.end() ? good : bad->second;
   }
+
+  std::string directory = "/opt/bryo";
 
   void refuse(Attempt what, int number) { failures[what] = {false, number, "the kernel said no"}; }
 
@@ -195,6 +197,27 @@ TEST_F(Doctor, AppArmorOfUbuntu) {
   EXPECT_THAT(check_apparmor(host), says(State::missing, "in /opt/bryo have none",
                                          "  userns,\\n}\\n' | sudo tee /etc/apparmor.d/opt.bryo.bryo "
                                          ">/dev/null && sudo apparmor_parser -r /etc/apparmor.d/opt.bryo.bryo"));
+}
+
+TEST_F(Doctor, AppArmorWithoutTheSwitchOfUbuntu) {
+  host.texts["/proc/self/attr/apparmor/current"] = "firejail (enforce)\n";
+  EXPECT_THAT(check_apparmor(host), is_beside_the_point());
+  host.refuse(Attempt::user_namespace, EPERM);
+  EXPECT_THAT(check_apparmor(host), is_beside_the_point());
+  host.refuse(Attempt::user_namespace, EACCES);
+  host.refuse(Attempt::mapped_namespace, EACCES);
+  EXPECT_THAT(check_apparmor(host), says(State::missing, "under the profile \"firejail\"", "apparmor_parser -r"));
+  host.texts["/proc/self/attr/apparmor/current"] = "unconfined\n";
+  EXPECT_THAT(check_apparmor(host), is_beside_the_point());
+}
+
+TEST_F(Doctor, TheProfileOfAStrangePlaceMatchesNothingElse) {
+  EXPECT_THAT(apparmor_profile("/home/a b/{x}*@"),
+              HasSubstr("profile home.a_b._x___.bryo \"/home/a b/\\{x\\}\\*\\@/{bryod,"));
+  host.directory = "/opt/100%'s\\";
+  host.texts["/proc/sys/kernel/apparmor_restrict_unprivileged_userns"] = "1\n";
+  host.refuse(Attempt::mapped_namespace, EPERM);
+  EXPECT_THAT(check_apparmor(host), says(State::missing, "", "\"/opt/100%%'\\''s\\\\\\\\/{bryod,"));
 }
 
 TEST_F(Doctor, TheProfileNamesTheRealPlace) {

@@ -18,6 +18,22 @@ std::string subject(const Host& host) {
   return fmt::format("user \"{}\" ({})", host.user().name, host.user().uid);
 }
 
+// In the name of a profile and of its file.
+bool is_plain(char letter) {
+  return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
+         letter == '.' || letter == '_' || letter == '-' || letter == '+';
+}
+
+// A path as an AppArmor pattern between quotes that matches nothing else (apparmor.d(5), "Globbing").
+std::string literal_pattern(const std::string& path) {
+  std::string out;
+  for (const char letter : path) {
+    if (std::string_view("*?[]{}^\\\"@").find(letter) != std::string_view::npos) out += '\\';
+    out += letter;
+  }
+  return out;
+}
+
 }  // namespace
 
 Report examine(const Host& host) {
@@ -61,7 +77,11 @@ Report examine(const Host& host) {
 std::string apparmor_profile_path(const std::string& program_directory) {
   if (program_directory == "/usr/bin") return "/etc/apparmor.d/bryo";
   std::string name = program_directory.substr(std::min<std::size_t>(1, program_directory.size()));
-  std::replace(name.begin(), name.end(), '/', '.');
+  for (char& letter : name)
+    if (letter == '/')
+      letter = '.';
+    else if (!is_plain(letter))
+      letter = '_';
   return fmt::format("/etc/apparmor.d/{}.bryo", name);
 }
 
@@ -76,7 +96,7 @@ std::string apparmor_profile(const std::string& program_directory) {
       "  userns,\n"
       "}}\n",
       program_directory == "/usr/bin" ? "bryo" : apparmor_profile_path(program_directory).substr(16),
-      program_directory);
+      literal_pattern(program_directory));
 }
 
 }  // namespace bryo::rootless::doctor

@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 
 #include "base/strings.hpp"
+#include "kernel/host.hpp"
 #include "runtime/plan/mount_options.hpp"
 #include "runtime/plan/plan_builder.hpp"
 
@@ -15,6 +16,12 @@ const std::string& checked_text(const std::string& text, std::string_view field)
   if (text.find('\0') != std::string::npos)
     fail(ErrorKind::invalid_argument, "{}: {} contains a NUL", field, printable(text));
   return text;
+}
+
+void checked_context(const std::string& context, std::string_view field) {
+  if (checked_text(context, field).empty() || kernel::selinux_knows(context)) return;
+  fail(ErrorKind::invalid_argument, "{}: this host's SELinux policy knows no \"{}\" (USER:ROLE:TYPE:LEVEL)", field,
+       printable(context));
 }
 
 std::string clean_path(const std::string& path, std::string_view field) {
@@ -85,7 +92,7 @@ EnterRoot enter_root(const oci::Linux& os) {
 void check_host(const PlanBuilder& builder) {
   if (!builder.os.mount_label.empty() && !builder.facts.selinux)
     fail(ErrorKind::unsupported, "linux.mountLabel: SELinux is not enabled on this host");
-  checked_text(builder.os.mount_label, "linux.mountLabel");
+  checked_context(builder.os.mount_label, "linux.mountLabel");
 }
 
 void plan_steps(PlanBuilder& builder) {

@@ -37,6 +37,8 @@ std::uint32_t host_id(const std::string& map, std::uint32_t inside);
 
 // Refuses NUL: every text becomes a C string. Returns its argument.
 const std::string& checked_text(const std::string& text, std::string_view field);
+// A SELinux context that the policy knows; empty is none.
+void checked_context(const std::string& context, std::string_view field);
 // Absolute, without ".", ".." or double slashes.
 std::string clean_path(const std::string& path, std::string_view field);
 

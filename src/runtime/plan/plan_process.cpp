@@ -189,11 +189,11 @@ void take_personality(const Part& in, ProcessPlan& out) {
 void take_labels(const Part& in, ProcessPlan& out) {
   const oci::Process& process = in.process;
   checked_text(process.apparmor_profile, "process.apparmorProfile");
-  checked_text(process.selinux_label, "process.selinuxLabel");
   if (!process.apparmor_profile.empty() && !in.facts.apparmor)
     fail(ErrorKind::unsupported, "process.apparmorProfile: AppArmor is not enabled on this host");
   if (!process.selinux_label.empty() && !in.facts.selinux)
     fail(ErrorKind::unsupported, "process.selinuxLabel: SELinux is not enabled on this host");
+  checked_context(process.selinux_label, "process.selinuxLabel");
   out.apparmor_profile = process.apparmor_profile;
   out.selinux_label = process.selinux_label;
 }

@@ -1,78 +1,15 @@
 """Fixtures of the rootless cases in the virtual machine: an ordinary user with a systemd of their own, and the packaged units."""
 
 import os
-import pwd
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.waiting import wait_for
+from tests.vm.people import LIBRARIES, PAYLOAD, User, install_programs, install_units, sh
 
-PAYLOAD = Path("/payload")
 CGROUPS = Path("/sys/fs/cgroup")
 DROP_IN = Path("/etc/systemd/system/user@.service.d/delegate.conf")
-LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
-
-
-def sh(*words, check=True, **options):
-    """A program of the guest: what it printed. It has to succeed unless `check` is False."""
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=120, **options)
-    assert not check or done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-class User:
-    """Somebody with subordinate ids, and whatever of systemd the case asks for."""
-
-    def __init__(self, name, uid):
-        self.name, self.uid = name, uid
-        if name not in [u.pw_name for u in pwd.getpwall()]:
-            sh("useradd", "--create-home", "--uid", uid, "--shell", "/bin/bash", name)
-        self.home, self.runtime = f"/home/{name}", f"/run/user/{uid}"
-        for file in ("/etc/subuid", "/etc/subgid"):
-            if f"{name}:" not in Path(file).read_text():
-                with open(file, "a") as out:
-                    out.write(f"{name}:{100000 * (uid - 998)}:65536\n")
-        self.socket = f"{self.runtime}/bryo/bryo.sock"
-
-    def words(self, *words, **variables):
-        variables = {"HOME": self.home, "USER": self.name, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": self.runtime, "BRYO_HOST": f"unix://{self.socket}", **variables}
-        return ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--init-groups", "--inh-caps=-all", "env", "-i", *[f"{k}={v}" for k, v in variables.items()], *[str(w) for w in words]]
-
-    def run(self, *words, **variables):
-        return subprocess.run(self.words(*words, **variables), capture_output=True, text=True, timeout=120)
-
-    def ok(self, *words, **variables):
-        done = self.run(*words, **variables)
-        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.log()}"
-        return done.stdout.strip()
-
-    def bryo(self, *words):
-        return self.ok("bryo", *words)
-
-    def systemctl(self, *words):
-        return self.ok("systemctl", "--user", *words)
-
-    def log(self):
-        """What the user's engine said last."""
-        return sh("journalctl", "--no-pager", "-n", "30", f"_UID={self.uid}", check=False)
-
-    def wait_answers(self):
-        wait_for(lambda: self.run("bryo", "version").returncode == 0, 60, self.log())
-
-    def load_image(self):
-        self.bryo("load", "-i", PAYLOAD / "busybox.tar")
-
-    def pid(self, name):
-        return int(self.bryo("inspect", "-f", "{{.State.Pid}}", name))
-
-    def cgroup(self, name):
-        return cgroup_of(self.pid(name))
-
-    def restart_manager(self):
-        sh("systemctl", "restart", f"user@{self.uid}.service")
 
 
 def cgroup_of(pid):
@@ -89,23 +26,15 @@ def set_delegation(controllers):
 @pytest.fixture(scope="session", autouse=True)
 def installed():
     """The programs and units where a package puts them."""
-    for program in (PAYLOAD / "bin").iterdir():
-        shutil.copy(program, "/usr/bin")
-    for library in (PAYLOAD / "lib").iterdir():
-        if not (LIBRARIES / library.name).exists():
-            shutil.copy(library, LIBRARIES)
+    install_programs()
     for part in (PAYLOAD / "docker").glob("*"):
         os.symlink(part, LIBRARIES / "xtables" if part.is_dir() else Path("/usr/sbin", part.name))
-    shutil.copy(PAYLOAD / "units/bryo@.service", "/etc/systemd/system")
-    shutil.copy(PAYLOAD / "units/user/bryo.service", "/etc/systemd/user")
-    # What udev does elsewhere.
-    os.chmod("/dev/net/tun", 0o666)
+    install_units()
     # What no test is about: networks of containers.
     for directory in ("/etc/skel/.config/bryo", "/home/bozo/.config/bryo"):
         os.makedirs(directory, exist_ok=True)
         Path(directory, "daemon.json").write_text('{"bridge": "none"}\n')
     sh("chown", "-R", "bozo:bozo", "/home/bozo/.config")
-    sh("systemctl", "daemon-reload")
 
 
 @pytest.fixture(scope="session")

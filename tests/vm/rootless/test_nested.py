@@ -4,7 +4,7 @@ import pytest
 
 from tests.support import nested
 from tests.support.waiting import wait_for
-from tests.vm.rootless.conftest import PAYLOAD
+from tests.vm.people import PAYLOAD
 
 BINDS = [f"{PAYLOAD}:{PAYLOAD}:ro", f"{PAYLOAD}/bin:/engine:ro", f"{PAYLOAD}:/images:ro", *(f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64"))]
 

@@ -10,6 +10,8 @@
 #include "base/error.hpp"
 #include "bypass/link.hpp"
 #include "kernel/files.hpp"
+#include "kernel/raw.hpp"
+#include "kernel/sockets.hpp"
 #include "monitor/exit_file.hpp"
 #include "monitor/hub_loop.hpp"
 #include "monitor/messages.hpp"
@@ -159,6 +161,15 @@ std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, 
 
 std::optional<ExitInfo> MonitorHub::read_exit(const std::string& runtime_directory) {
   return read_exit_file(runtime_directory);
+}
+
+void MonitorHub::check_over(const std::string& container_id, const std::string& runtime_directory) {
+  if (!kernel::try_stat_at(AT_FDCWD, runtime_directory)) return;
+  loop_->wait_until_gone(container_id);
+  // It may go as well while we wait.
+  const UniqueFd directory(kernel::raw::open_below(AT_FDCWD, runtime_directory.c_str(), O_PATH | O_DIRECTORY, 0));
+  if (directory && kernel::unix_socket_owner(directory.get(), std::string(kControlSocketName)) > 0)
+    does_not_answer(container_id);
 }
 
 Monitor::Monitor(std::shared_ptr<MonitorConnection> connection) : connection_(std::move(connection)) {}

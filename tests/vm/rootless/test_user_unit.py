@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from tests.support.waiting import wait_for
-from tests.vm.people import User, sh
-from tests.vm.rootless.conftest import DROP_IN, cgroup_of, set_delegation
+from tests.vm.people import User, cgroup_of, sh
+from tests.vm.rootless.conftest import DROP_IN, set_delegation
 
 MEGABYTE = 1 << 20
 

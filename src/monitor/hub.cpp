@@ -12,6 +12,7 @@
 #include "kernel/files.hpp"
 #include "kernel/raw.hpp"
 #include "kernel/sockets.hpp"
+#include "kernel/start_program.hpp"
 #include "monitor/exit_file.hpp"
 #include "monitor/hub_loop.hpp"
 #include "monitor/messages.hpp"
@@ -21,6 +22,7 @@ namespace bryo::monitor {
 namespace {
 
 constexpr std::size_t kPortsAtOnce = 64;
+constexpr int kEndPatience = 2000;  // ms
 
 std::vector<int> numbers(const std::vector<UniqueFd>& descriptors) {
   std::vector<int> out;
@@ -168,8 +170,11 @@ void MonitorHub::check_over(const std::string& container_id, const std::string& 
   loop_->wait_until_gone(container_id);
   // It may go as well while we wait.
   const UniqueFd directory(kernel::raw::open_below(AT_FDCWD, runtime_directory.c_str(), O_PATH | O_DIRECTORY, 0));
-  if (directory && kernel::unix_socket_owner(directory.get(), std::string(kControlSocketName)) > 0)
-    does_not_answer(container_id);
+  const pid_t owner = directory ? kernel::unix_socket_owner(directory.get(), std::string(kControlSocketName)) : -1;
+  if (owner <= 0) return;
+  // One that has just told why it cannot start is about to end.
+  const UniqueFd process(kernel::raw::pidfd_open(owner));
+  if (process && !kernel::wait_for_end(process.get(), kEndPatience)) does_not_answer(container_id);
 }
 
 Monitor::Monitor(std::shared_ptr<MonitorConnection> connection) : connection_(std::move(connection)) {}

@@ -71,9 +71,12 @@ TEST_F(HubTest, LaunchErrorsReachTheCaller) {
   std::filesystem::permissions(open_directory.runtime_directory, std::filesystem::perms(0755));
   EXPECT_THROW(hub_->spawn(std::move(open_directory))->start(), Error);
   auto no_plan = request({});
+  const std::string directory = no_plan.runtime_directory;
+  hub_->check_over("c1", directory);
   EXPECT_THROW(hub_->spawn(std::move(no_plan))->network_namespace(), Error);
   auto no_log = shell("true");
   no_log.log.path = scratch_.file("missing/x.log");
+  hub_->check_over("c1", directory);
   try {
     hub_->spawn(std::move(no_log))->start();
     FAIL();

@@ -1,5 +1,6 @@
 """The profile of root's containers: who gets it, what it forbids, what goes on working."""
 
+import errno
 import json
 import os
 import subprocess
@@ -95,6 +96,26 @@ def test_without_it_only_a_map_stands_in_the_way(engine):
     engine.bryo("run", "-d", "--name", "box", "--privileged", "busybox", "sleep", "600")
     failed = [command for command in FORBIDDEN if engine.run("exec", "box", "sh", "-c", command).returncode != 0]
     assert not failed or (engine.mapped and FORBIDDEN[0] not in failed), failed
+
+
+ASK_FOR_SOCKETS = """
+import socket
+for family, kind in ((socket.AF_ALG, socket.SOCK_SEQPACKET), (socket.AF_VSOCK, socket.SOCK_STREAM)):
+    try:
+        socket.socket(family, kind)
+        print(0)
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+def test_families_of_sockets_that_the_seccomp_profile_cannot_see(engine):
+    def answers(*options):
+        tools = [word for path in ("/usr", "/lib", "/lib64") for word in ("-v", f"{path}:{path}:ro")]
+        return engine.bryo("run", "--rm", *OPEN, *options, *tools, "busybox", "/usr/bin/python3", "-c", ASK_FOR_SOCKETS).split()
+
+    assert answers() == [str(errno.EACCES)] * 2
+    assert str(errno.EACCES) not in answers("--security-opt", "apparmor=unconfined")
 
 
 WORKS = {

@@ -20,7 +20,7 @@ from tests.support.images import BUILD  # noqa: E402
 SCRATCH = Path(os.environ.get("BRYO_TEST_SCRATCH", "/nonexistent"))
 
 # They run in the virtual machine of tests/vm, and only there.
-collect_ignore = ["vm/inside", "vm/rootless"]
+collect_ignore = ["vm/apparmor", "vm/inside", "vm/rootless", "vm/selinux"]
 
 
 def pytest_addoption(parser):

@@ -97,6 +97,15 @@ TEST(Strings, CVE_2024_40635_NumbersAreNumbers) {
     EXPECT_FALSE(parse_integer<std::uint32_t>(text)) << text;
 }
 
+TEST(Strings, PrintableIsAlwaysUtf8) {
+  EXPECT_EQ(printable("plain é € 🙂"), "plain é € 🙂");
+  EXPECT_EQ(printable("a\x1b[31m\x7f\n"), "a\\x1b[31m\\x7f\\x0a");
+  // A lone continuation, a cut character, one that is too long, half of a surrogate pair, beyond U+10FFFF.
+  EXPECT_EQ(printable("\x94|\xe2\x82|\xc0\xaf|\xed\xa0\x80|\xf4\x90\x80\x80"),
+            "\\x94|\\xe2\\x82|\\xc0\\xaf|\\xed\\xa0\\x80|\\xf4\\x90\\x80\\x80");
+  EXPECT_EQ(printable("é€", 3), "é\\xe2…");
+}
+
 TEST(Error, CarriesErrnoAndContext) {
   const Error error = Error::from_errno(ENOENT, "open /x").within("start container");
   EXPECT_EQ(error.kind(), ErrorKind::not_found);

@@ -64,14 +64,39 @@ std::string to_hex(std::span<const std::byte> bytes) {
   return out;
 }
 
+namespace {
+
+// The bytes of the character that `text` begins with; 0 when it begins with none.
+std::size_t size_of_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first < 0xe0) return follows(1) ? 2 : 0;
+  // Neither longer than it need be, nor a half of a surrogate pair, nor beyond U+10FFFF.
+  if (first >= 0xe0 && first < 0xf0) {
+    const bool good = !(first == 0xe0 && byte(1) < 0xa0) && !(first == 0xed && byte(1) >= 0xa0);
+    return good && follows(1) && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first < 0xf5) {
+    const bool good = !(first == 0xf0 && byte(1) < 0x90) && !(first == 0xf4 && byte(1) >= 0x90);
+    return good && follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
 std::string printable(std::string_view text, std::size_t limit) {
   std::string out;
-  for (const char c : text.substr(0, limit)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
+  for (std::string_view rest = text.substr(0, limit); !rest.empty();) {
+    const std::size_t size = size_of_character(rest);
+    const auto byte = static_cast<unsigned char>(rest[0]);
+    if (size == 0 || byte < 0x20 || byte == 0x7f)
       out += fmt::format("\\x{:02x}", byte);
     else
-      out += c;
+      out += rest.substr(0, size);
+    rest.remove_prefix(std::max<std::size_t>(size, 1));
   }
   if (text.size() > limit) out += "…";
   return out;

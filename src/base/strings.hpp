@@ -21,7 +21,8 @@ std::string_view trim(std::string_view text);
 std::string to_lower(std::string_view text);
 bool iequals(std::string_view a, std::string_view b);
 std::string to_hex(std::span<const std::byte> bytes);
-// Control bytes as \xNN and at most `limit` bytes: for putting hostile text into messages and logs.
+// Control bytes and what is no UTF-8 (RFC 3629) as \xNN, and at most `limit` bytes: for putting hostile text into
+// messages and logs.
 std::string printable(std::string_view text, std::size_t limit = 256);
 
 // The whole text is one decimal number of this type: no sign for unsigned types, no blanks, no overflow

@@ -76,6 +76,8 @@ def test_images_table_and_filters(docker):
 
 def test_rmi_untags_then_deletes(docker):
     docker("pull", "hello-world")
+    docker("rmi", "-f", docker("images", "-q", "hello-world").lines[0])  # with the names that other tests have given it
+    docker("pull", "hello-world")
     docker("tag", "hello-world", "other:name")
     out = docker("rmi", "other:name").out
     assert "Untagged: other:name" in out and "Deleted:" not in out
@@ -162,6 +164,7 @@ def test_a_platform_that_the_index_does_not_have(docker, hub):
 
 def test_layers_are_shared_between_images(docker, daemon):
     docker("pull", "busybox")
+    docker.run("rmi", "-f", "pvnovarese/clock")  # of the client before
     out = docker("pull", "pvnovarese/clock").out
     assert "Already exists" in out
 

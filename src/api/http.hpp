@@ -70,11 +70,11 @@ struct Request {
   bool cancelled() const { return client_gone && client_gone->load(std::memory_order_relaxed); }
 };
 
-// Where a producer writes the body. write() blocks while the client reads slowly and throws Error{cancelled} once the
-// client has gone. The status line and headers leave with the first byte, so an error before it is a plain error reply.
 // The 8 bytes before a piece of standard output in Docker's multiplexed streams.
 std::string output_frame_head(std::size_t size);
 
+// Where a producer writes the body. write() blocks while the client reads slowly and throws Error{cancelled} once the
+// client has gone. The status line and headers leave with the first byte, so an error before it is a plain error reply.
 class BodyWriter : public ByteSink {
  public:
   using ByteSink::write;

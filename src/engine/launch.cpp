@@ -57,7 +57,6 @@ void Launcher::launch(Container& container) {
   }
   StartTrace trace(s_.options.trace_directory, record.id);
   const std::string runtime_directory = s_.runtime_directory(record.id);
-  hub_.check_over(record.id, runtime_directory);
   Network network;
   std::shared_ptr<monitor::Monitor> monitor;
   try {

@@ -6,7 +6,6 @@
 #include "base/log.hpp"
 #include "engine/process_group.hpp"
 #include "engine/resources.hpp"
-#include "engine/unanswered.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -74,7 +73,6 @@ Lifecycle::~Lifecycle() {
 
 void Lifecycle::start(const ContainerPtr& container) {
   std::lock_guard operation(container->operation);
-  check_answered(s_, *container);
   {
     std::lock_guard lock(container->mutex);
     switch (container->status) {
@@ -97,8 +95,19 @@ void Lifecycle::start(const ContainerPtr& container) {
   run(container);
 }
 
+// A monitor that restore() has found and not reached still has its container. Error{conflict} then.
+void Lifecycle::check_over(Container& container) {
+  std::string id;
+  {
+    const std::lock_guard lock(container.mutex);
+    id = container.record.id;
+  }
+  hub_->check_over(id, s_.runtime_directory(id));
+}
+
 // Holds `operation`.
 void Lifecycle::run(const ContainerPtr& container) {
+  check_over(*container);
   try {
     launcher_.launch(*container);
   } catch (const Error& error) {

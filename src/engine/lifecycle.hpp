@@ -51,6 +51,7 @@ class Lifecycle final : public monitor::MonitorListener {
   void on_bypass_lost(const std::string& container_id) override;
   void on_warning(const std::string& container_id, const std::string& text) override;
 
+  void check_over(Container& container);
   void run(const ContainerPtr& container);
   void start_failed(Container& container, const Error& error);
   void ended(const ContainerPtr& container, const monitor::ExitInfo& info);

@@ -6,7 +6,6 @@
 #include "base/log.hpp"
 #include "engine/lifecycle.hpp"
 #include "engine/process_group.hpp"
-#include "engine/unanswered.hpp"
 #include "kernel/files.hpp"
 
 namespace bryo::engine {
@@ -222,9 +221,19 @@ void Lifecycle::restart_now(const ContainerPtr& container, std::uint64_t run_num
   }
 }
 
+namespace {
+
+// Since this engine began: of such a run it knows the end.
+bool was_up_here(Container& container) {
+  const std::lock_guard lock(container.mutex);
+  return container.runs > 0;
+}
+
+}  // namespace
+
 void Lifecycle::remove(const ContainerPtr& container, const RemoveRequest& request) {
   std::unique_lock operation(container->operation);
-  check_answered(s_, *container);
+  if (!was_up_here(*container)) check_over(*container);
   {
     std::unique_lock lock(container->mutex);
     const Record& record = container->record;

@@ -82,9 +82,12 @@ std::vector<std::future<Packet>> submit_ports(MonitorConnection& connection, con
 }
 
 // Stopped, or waiting for a disk: it is there, and so is its container.
-[[noreturn]] void does_not_answer(const std::string& container_id) {
-  fail(ErrorKind::conflict, "the monitor of container {} does not answer: is it stopped, or its log's disk stuck?",
-       container_id);
+[[noreturn]] void does_not_answer(const std::string& container_id, const std::string& who) {
+  fail(ErrorKind::conflict,
+       "container {} may be running: its monitor{} does not answer (is it stopped, or its log's disk stuck?). Continue "
+       "or "
+       "end that process, and start the engine again",
+       container_id, who);
 }
 
 // A connection to a monitor that somebody else started; empty when nobody listens.
@@ -99,7 +102,7 @@ UniqueFd connect_to(const std::string& container_id, const std::string& runtime_
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) return {};
-    if (errno == EAGAIN) does_not_answer(container_id);  // its queue is full
+    if (errno == EAGAIN) does_not_answer(container_id, "");  // its queue is full
     fail_errno("connect to {}/{}", runtime_directory, kControlSocketName);
   }
   if (!peer_is_trusted(socket.get()))
@@ -152,7 +155,7 @@ std::shared_ptr<Monitor> MonitorHub::reconnect(const std::string& container_id, 
   loop_->watch(connection);
   try {
     auto answer = connection->submit(MessageType::status, {}, {}, true);
-    if (answer.wait_for(patience) != std::future_status::ready) does_not_answer(container_id);
+    if (answer.wait_for(patience) != std::future_status::ready) does_not_answer(container_id, "");
     answer.get();
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::unavailable && connection->has_ended()) return nullptr;  // it left just now
@@ -174,7 +177,8 @@ void MonitorHub::check_over(const std::string& container_id, const std::string& 
   if (owner <= 0) return;
   // One that has just told why it cannot start is about to end.
   const UniqueFd process(kernel::raw::pidfd_open(owner));
-  if (process && !kernel::wait_for_end(process.get(), kEndPatience)) does_not_answer(container_id);
+  if (process && !kernel::wait_for_end(process.get(), kEndPatience))
+    does_not_answer(container_id, fmt::format(", process {},", owner));
 }
 
 Monitor::Monitor(std::shared_ptr<MonitorConnection> connection) : connection_(std::move(connection)) {}

@@ -31,7 +31,8 @@ void check_network_name(const std::string& name) {
   const bool good = !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), allowed) &&
                     name[0] != '_' && name[0] != '.' && name[0] != '-' && name[0] != ' ' && name.back() != ' ';
   if (!good)
-    fail(ErrorKind::invalid_argument, "invalid network name \"{}\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+    fail(ErrorKind::invalid_argument,
+         "invalid network name \"{}\": only [a-zA-Z0-9][a-zA-Z0-9_.-], and spaces within, are allowed",
          printable(name, 80));
 }
 

@@ -62,29 +62,6 @@ def test_containers_outlive_the_engine(live, how):
     assert [c["Names"] for c in live.api.get("/containers/json")] == [["/box"]]
 
 
-def test_a_monitor_that_does_not_answer_keeps_its_container(live):
-    """Stopped, or waiting for a disk: its container is neither killed nor started a second time."""
-    if not live.engine.is_bryo:
-        pytest.skip("monitors are Bryo's")
-    container = live.run("busybox", "sleep", "600", wait=False, host_config={"RestartPolicy": {"Name": "always"}})
-    before = live.state(container)
-    end(live, "kill -9")
-    monitor = int(host_view.status(before["Pid"])["PPid"])
-    os.kill(monitor, signal.SIGSTOP)
-    try:
-        live.start()
-        assert alive(before["Pid"])
-        with pytest.raises(ApiError):
-            live.api.post(f"/containers/{container}/start")
-        assert alive(before["Pid"])
-    finally:
-        os.kill(monitor, signal.SIGCONT)
-    end(live, "kill -9")
-    live.start()
-    after = live.state(container)
-    assert after["Running"] and after["Pid"] == before["Pid"]
-
-
 def test_logs_have_no_gap(live):
     container = live.run("test/probe", "probe", "count", "2", wait=False)
     live.wait_output(container, "line 10\n")
@@ -398,7 +375,7 @@ def test_a_monitor_that_does_not_answer_keeps_its_container(daemon):
     os.kill(monitor, signal.SIGSTOP)
     try:
         daemon.start(timeout=60)
-        assert "does not answer" in daemon.log_text() or "did not answer" in daemon.log_text()
+        assert "does not answer" in daemon.log_text()
         for attempt in (lambda: daemon.api.post(f"/containers/{container}/start"),
                         lambda: daemon.api.delete(f"/containers/{container}", force=1)):
             with pytest.raises(ApiError) as error:

@@ -64,6 +64,14 @@ class User:
     def wait_answers(self):
         wait_for(lambda: self.run("bryo", "version").returncode == 0, 60, self.log())
 
+    def start_engine(self, *how):
+        """As a user unit that outlives the login, with an image. `how`: systemctl's words instead of "start"."""
+        sh("loginctl", "enable-linger", self.name)
+        wait_for(lambda: os.path.exists(f"{self.runtime}/systemd/private"), 60)
+        self.systemctl(*(how or ["start"]), "bryo.service")
+        self.wait_answers()
+        self.load_image()
+
     def load_image(self):
         self.bryo("load", "-i", PAYLOAD / "busybox.tar")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import wait_for
 from tests.vm.people import LIBRARIES, PAYLOAD, User, install_programs, install_units, sh
 
 DROP_IN = Path("/etc/systemd/system/user@.service.d/delegate.conf")
@@ -36,9 +35,5 @@ def bozo(installed):
     """Lingers, with every controller, and runs the user unit."""
     user = User("bozo", 1000)
     set_delegation("cpu cpuset io memory pids")
-    sh("loginctl", "enable-linger", "bozo")
-    wait_for(lambda: os.path.exists(f"{user.runtime}/systemd/private"), 60)
-    user.systemctl("enable", "--now", "bryo.service")
-    user.wait_answers()
-    user.load_image()
+    user.start_engine("enable", "--now")
     return user

@@ -141,11 +141,7 @@ def test_started_in_a_session_it_outlives_the_session(bozo):
 def test_a_controller_that_is_not_delegated_is_named_with_the_command_that_helps():
     set_delegation("memory pids")
     user = User("penguin", 1001)
-    sh("loginctl", "enable-linger", "penguin")
-    wait_for(lambda: os.path.exists(f"{user.runtime}/systemd/private"), 60)
-    user.systemctl("start", "bryo")
-    user.wait_answers()
-    user.load_image()
+    user.start_engine()
     assert "WARNING: No cpuset support" in info(user)["Warnings"]
     refused = user.run("bryo", "run", "--rm", "--cpuset-cpus", "0", "busybox", "true")
     assert refused.returncode != 0 and '"cpuset"' in refused.stderr, refused

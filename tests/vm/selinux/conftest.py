@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.oci import Bundle, Runtime
-from tests.support.waiting import wait_for
 from tests.vm.people import Root, User, install_programs, install_units, sh
 
 
@@ -22,11 +21,7 @@ def installed():
 @pytest.fixture(scope="session")
 def bozo(installed):
     user = User("bozo", 1000)
-    sh("loginctl", "enable-linger", "bozo")
-    wait_for(lambda: os.path.exists(f"{user.runtime}/systemd/private"), 60)
-    user.systemctl("start", "bryo.service")
-    user.wait_answers()
-    user.load_image()
+    user.start_engine()
     return user
 
 
